@@ -1,0 +1,1 @@
+"""The vocabulary of the house. Knows nothing of HTTP, JSON, engines or storage."""

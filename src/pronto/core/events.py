@@ -1,0 +1,134 @@
+"""What comes back, as a stream of small values. A JSON answer is the fold of the stream.
+
+A text-generating task yields `Token* Finish* Done`, every other task `Progress* Output Done`. `Waiting` comes only
+before `Started`, and `Started` is always the first event that a caller of the gateway commits on.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class FinishReason(StrEnum):
+    """Why a continuation ended."""
+
+    LENGTH = "length"
+    EOS = "eos"
+    STOP = "stop"  # a stop string
+    CANCELLED = "cancelled"  # the client left, or the request was stopped
+
+
+class Waiting(msgspec.Struct, frozen=True, tag="waiting", array_like=True):
+    """Nothing yet, and why. `position` 1: next; `seconds` is an estimate."""
+
+    stage: str  # queue | pull | export | load
+    position: int | None = None
+    seconds: float | None = None
+
+
+class Started(msgspec.Struct, frozen=True, tag="started", array_like=True):
+    """The answer begins; from here on a stream has status 200."""
+
+    revision: str
+    engine: str
+    compute: str  # cpu | gpu | ... | cache
+    age: int | None = None  # seconds since a cached answer was made; None: made now
+    limits: tuple[str, ...] = ()
+    queued_ms: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class TopToken(msgspec.Struct, frozen=True, array_like=True):
+    """An alternative to a chosen token."""
+
+    id: int
+    text: str
+    logprob: float
+    special: bool = False
+
+
+class Token(msgspec.Struct, frozen=True, tag="token", array_like=True):
+    """One token. `text` may be empty while a character is not whole, or longer when one has become whole."""
+
+    choice: int
+    id: int
+    text: str
+    logprob: float | None = None
+    special: bool = False
+    top: tuple[TopToken, ...] = ()
+    part: str = "answer"  # answer | reasoning
+
+
+class ToolCall(msgspec.Struct, frozen=True, tag="tool_call", array_like=True):
+    """A piece of a call of a tool: the first piece has the name, the others a part of the arguments."""
+
+    choice: int
+    index: int
+    id: str
+    name: str | None
+    arguments_delta: str
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress", array_like=True):
+    """How far a long piece of work has come, in steps or bytes as `unit` says."""
+
+    done: int
+    total: int
+    unit: str = "steps"
+    stage: str = ""
+
+
+class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
+    """The preparation process's answer: the prompt's token ids, and room left for output."""
+
+    ids: list[int]
+    max_new_tokens: int
+    prompt_characters: int
+
+
+class Completed(msgspec.Struct, frozen=True, tag="completed"):
+    """The value of a piece of internal work that has nothing to say but that it is done."""
+
+    note: str = ""
+
+
+Value = Prepared | Completed
+
+
+class Output(msgspec.Struct, frozen=True, tag="output", array_like=True):
+    """The result of a task that does not stream tokens."""
+
+    value: Value
+
+
+class Finish(msgspec.Struct, frozen=True, tag="finish", array_like=True):
+    """One choice has ended."""
+
+    choice: int
+    reason: FinishReason
+    seed: int | None = None  # None: greedy
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """What the work cost. Counts of tokens; all choices together."""
+
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+
+
+class Times(msgspec.Struct, frozen=True, array_like=True):
+    """Durations in milliseconds."""
+
+    validation_ms: float = 0.0  # template, token ids, checks
+    queue_ms: float = 0.0
+    inference_ms: float = 0.0  # from admission to the last token
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", array_like=True):
+    """The end of the stream. Nothing comes after it."""
+
+    usage: Usage = Usage()
+    times: Times = Times()
+
+
+Event = Waiting | Started | Token | ToolCall | Progress | Output | Finish | Done

@@ -1,0 +1,46 @@
+"""Who is asking: one value that every stage reads and none changes."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Role(StrEnum):
+    """The role of a token, as on the Hugging Face Hub. `read` includes inference."""
+
+    READ = "read"
+    WRITE = "write"
+    FINE_GRAINED = "fineGrained"
+
+
+INFERENCE_SCOPE = "inference.serverless.write"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """An authenticated account, or the anonymous caller where the operator allows it."""
+
+    account_id: int  # 0: anonymous
+    account: str
+    plan: str  # a name in plans.toml: free, pro, enterprise, ...
+    token_id: int | None = None  # None: anonymous
+    role: Role = Role.READ
+    scopes: frozenset[str] = frozenset()
+    org_id: int | None = None  # billed instead of the account when set
+    expires: float | None = None  # Unix seconds; None: never
+    digest: bytes = b""  # SHA-256 of the token: the key of the auth cache
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.token_id is None
+
+    @property
+    def tenant(self) -> str:
+        """The key of fairness, limits and cache scope: the organisation if one pays, else the account."""
+        return f"org:{self.org_id}" if self.org_id is not None else f"account:{self.account_id}"
+
+    @property
+    def may_infer(self) -> bool:
+        return self.role is not Role.FINE_GRAINED or INFERENCE_SCOPE in self.scopes
+
+
+ANONYMOUS = Caller(account_id=0, account="anonymous", plan="free")

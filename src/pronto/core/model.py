@@ -1,0 +1,59 @@
+"""A model as the house knows it: an entry of the catalog, resolved. Knows nothing of files or engines."""
+
+from enum import StrEnum
+
+import msgspec
+
+from pronto.core.tasks import Task
+
+
+class State(StrEnum):
+    """How far a model is on its way to answering."""
+
+    DESCRIBED = "described"  # we know of it
+    PULLED = "pulled"  # its files are here
+    EXPORTED = "exported"  # what its engine loads is here
+    LOADING = "loading"
+    LOADED = "loaded"
+    FAILED = "failed"
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the files come from: exactly one of `folder` (a path) and `repo` (a Hub repository) is set."""
+
+    folder: str | None = None
+    repo: str | None = None
+    revision: str | None = None  # of the repo: a commit, branch or tag; None: main
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator can set for the engine of one model. None: the engine decides."""
+
+    weights: str | None = None  # int8 | fp16 | int4
+    precision: str = "fast"  # fast | exact (the same tokens in any batch, at about half the speed)
+    slots: int | None = None  # requests that run at once
+    kv_cache_mb: int | None = None
+    prefix_cache: bool = True
+    python: str | None = None  # interpreter of the worker; None: the gateway's own
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One model. `revision` is what the cache key, `x-sha` and the export are keyed by."""
+
+    id: str
+    task: Task
+    engine: str  # a name in engines/registry.py
+    source: Source
+    revision: str  # a commit of the Hub, or a digest of a local folder; "" while it was never pulled
+    plan: str = "free"  # the lowest plan that may use it
+    aliases: tuple[str, ...] = ()
+    context: int | None = None  # tokens; None: what the model's config says
+    size: str = ""  # for people: "8B", "110M"
+    use: str = ""  # for people: one line
+    system_prompt: str | None = None
+    chat_template: str | None = None  # None: the tokenizer's own
+    preload: bool = False
+    pin: bool = False
+    settings: EngineSettings = EngineSettings()
+    folder: str | None = None  # where the source's files are on this machine; None: not pulled
+    exported: str | None = None  # where the exported files are; None: not exported, or the engine needs none

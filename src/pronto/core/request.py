@@ -1,0 +1,136 @@
+"""What is asked, once decoded: frozen, fully typed, and without any trace of the wire it came over."""
+
+import msgspec
+
+from pronto.core.tasks import Task
+
+
+class TextPrompt(msgspec.Struct, frozen=True, tag="text"):
+    """A prompt as a string; special tokens written in it count as such, and `<s>` at its start is not doubled."""
+
+    text: str
+
+
+class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
+    """A prompt as token ids, ready for the engine."""
+
+    ids: list[int]
+
+
+Prompt = TextPrompt | TokenPrompt
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is chosen. The defaults are the neutral values: they change nothing."""
+
+    do_sample: bool = False  # False: greedy, the most likely token
+    temperature: float = 1.0  # > 0
+    top_k: int = 0  # 0: off
+    top_p: float = 1.0  # (0, 1]; 1: off
+    min_p: float = 0.0  # [0, 1); 0: off
+    typical_p: float = 1.0  # (0, 1]; 1: off
+    repetition_penalty: float = 1.0  # > 0, over prompt and output (CTRL's)
+    frequency_penalty: float = 0.0  # [-2, 2], OpenAI's
+    presence_penalty: float = 0.0  # [-2, 2], OpenAI's
+    seed: int | None = None  # None until the gateway has chosen one for a sampled request
+
+
+class Grammar(msgspec.Struct, frozen=True):
+    """A shape that the output must have. `kind` is `json_schema` (value: the schema as JSON text) or `regex`."""
+
+    kind: str
+    value: str
+
+
+class TextGeneration(msgspec.Struct, frozen=True, kw_only=True, tag="text-generation"):
+    """Continue a prompt."""
+
+    prompt: Prompt
+    max_new_tokens: int | None = None  # None: the rest of the context, capped by the plan
+    sampling: Sampling = Sampling()
+    stop: tuple[str, ...] = ()  # matched on text, across tokens
+    keep_stop: bool = True  # whether the text ends with the stop string that ended it
+    truncate: int | None = None  # keep this many of the last prompt tokens
+    choices: int = 1  # independent continuations (`n`, `best_of`); choice i uses seed + i
+    logprobs: bool = False  # of the chosen tokens
+    top_logprobs: int = 0  # alternatives per token
+    prompt_logprobs: bool = False
+    grammar: Grammar | None = None
+    adapter: str | None = None
+    watermark: bool = False
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
+    """Ask the preparation process to turn `work` into token ids. `folder` holds the tokenizer's files."""
+
+    folder: str
+    engine: str
+    context: int  # tokens, prompt and output together
+    work: TextGeneration
+
+
+class CheckGrammar(msgspec.Struct, frozen=True, kw_only=True, tag="check-grammar"):
+    """Ask a killable child whether the engine compiles this grammar, and how fast."""
+
+    grammar: Grammar
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True, tag="export"):
+    """Turn a folder of safetensors into what an engine loads; `target` appears atomically when it is whole."""
+
+    folder: str
+    target: str
+    weights: str  # int8 | fp16 | int4
+
+
+class Pull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
+    """Download a repository at a revision into `target`, which appears atomically when it is whole."""
+
+    repo: str
+    revision: str
+    target: str
+    endpoint: str | None = None  # None: the Hub's own address
+    token: str | None = None  # of the Hub, for gated repositories
+
+
+Work = TextGeneration | Prepare | CheckGrammar | Export | Pull
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How the request wants to be treated, apart from what it asks."""
+
+    use_cache: bool | None = None  # None: the dialect's default has not been overridden
+    cache_sampled: bool = False  # the dialect's default for sampled requests without a seed
+    wait_for_model: bool = False
+    load_model: bool = True  # False: refuse rather than start a load
+    timeout: float | None = None  # seconds the client is willing to wait in all
+
+
+class InferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to one model. `id` is the request id that the client sees."""
+
+    id: str
+    model: str  # as the client wrote it: the catalog resolves aliases
+    task: Task
+    work: Work
+    options: Options = Options()
+
+
+def used_parameters(work: TextGeneration) -> frozenset[str]:
+    """Names of the parameters that are set to something other than their neutral value, in the HF spelling."""
+    sampling = work.sampling
+    used = {name for name in sampling.__struct_fields__ if getattr(sampling, name) != getattr(_NEUTRAL, name)}
+    if work.grammar is not None:
+        used.add("grammar")
+    if work.adapter is not None:
+        used.add("adapter_id")
+    if work.watermark:
+        used.add("watermark")
+    if work.top_logprobs:
+        used.add("top_n_tokens")
+    if work.prompt_logprobs:
+        used.add("decoder_input_details")
+    return frozenset(used)
+
+
+_NEUTRAL = Sampling()

@@ -1,0 +1,1 @@
+"""Loaded models inside a worker process. Heavy libraries are imported in `load()` only."""

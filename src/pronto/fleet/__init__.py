@@ -1,0 +1,1 @@
+"""Worker processes and who may use them. Knows no HTTP, no accounts, no dialects."""

@@ -1,0 +1,119 @@
+"""The Replica seam: what the gateway sees of a worker; and the tally, which owns what a request holds."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from pronto.core.events import Done, Event, Token
+from pronto.core.model import Model
+from pronto.core.request import InferenceRequest
+from pronto.engines.base import Capabilities, Device, EngineEvent, Failed
+
+
+class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a worker needs to come up."""
+
+    model: Model
+    engine: str  # a name in engines/registry.py
+    python: str | None = None  # interpreter; None: the gateway's own
+
+
+class Health(StrEnum):
+    """Whether a worker can be trusted with work."""
+
+    READY = "ready"
+    BUSY = "busy"  # silent, but it burns CPU: a long step
+    HUNG = "hung"  # silent, and burns none
+    DEAD = "dead"
+
+
+class WorkerDied(Exception):
+    """The worker ended, or was killed, while a request was with it. `reason` is for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class LoadFailed(Exception):
+    """The worker could not load its model. `reason` is a sentence for the operator."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Tally:
+    """What one request holds while a worker has it: counts, and what must be given back at the end.
+
+    The reader of the worker's socket counts events into it and closes it with the terminal one; a worker's death
+    closes all of its tallies. Nobody else closes a tally that a worker was given. Closing is idempotent.
+    """
+
+    __slots__ = ("_closers", "generated_tokens", "prompt_tokens", "outcome", "closed", "settled", "started")
+
+    def __init__(self, prompt_tokens: int = 0) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.generated_tokens = 0
+        self.outcome: str | None = None
+        self.closed = False
+        self.started = False  # whether the worker has sent anything for it
+        self.settled: asyncio.Future[None] | None = None  # done when the ledger row is in the WAL; set by a closer
+        self._closers: list[Callable[[Tally], None]] = []
+
+    def on_close(self, closer: Callable[["Tally"], None]) -> None:
+        """Call `closer(tally)` once at the end, in the order of registration. It must not raise and must not wait."""
+        self._closers.append(closer)
+
+    def count(self, event: EngineEvent) -> None:
+        """Take note of one event that has reached the gateway."""
+        self.started = True
+        if type(event) is Token:
+            self.generated_tokens += 1
+
+    def close(self, outcome: str) -> None:
+        """`outcome` is `done`, `failed`, `died`, `refused` or `cancelled`."""
+        if self.closed:
+            return
+        self.closed, self.outcome = True, outcome
+        for closer in self._closers:
+            closer(self)
+
+
+def is_terminal(event: EngineEvent) -> bool:
+    """Whether this is the last event of its id."""
+    return type(event) is Done or type(event) is Failed
+
+
+class Replica(Protocol):
+    """One worker with one loaded model."""
+
+    async def start(self) -> Capabilities:
+        """Launch and load. Raises LoadFailed."""
+        ...
+
+    def run(self, request: InferenceRequest, tally: Tally) -> AsyncGenerator[Event, None]:
+        """Yield the request's events. Leaving early only queues a cancel; the tally is closed by the worker's last frame.
+
+        Raises InvalidInput or GenerationFailed as the engine said, WorkerDied when the worker ended first.
+        """
+        ...
+
+    async def health(self) -> Health:
+        """Judged by the worker's CPU time and its answers, never by missing frames alone."""
+        ...
+
+    async def stop(self) -> None:
+        """End the worker, kill it if it does not go; closes all tallies. Idempotent."""
+        ...
+
+
+class Launcher(Protocol):
+    """Where workers run."""
+
+    async def launch(self, spec: EngineSpec, device: Device) -> Replica:
+        """A replica that has not been started yet."""
+        ...

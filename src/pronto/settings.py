@@ -1,0 +1,144 @@
+"""Settings: defaults, then `pronto.toml`, then `PRONTO_*` environment variables, then the command line.
+
+The only file that reads the environment. Each setting's description is what docs/operations.md shows.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+def default_data_dir() -> Path:
+    return Path("data")
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Sizes are in the unit that the name ends with; times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="PRONTO_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the database, the catalog and everything made from models."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; needs `tls_key`.")
+    tls_key: Path | None = Field(None, description="PEM file of the private key; needs `tls_certificate`.")
+    public_url: str | None = Field(None, description="Address that users see, when a proxy stands in front.")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed."
+    )
+    allow_anonymous: bool = Field(
+        False, description="Serve requests without a token, on the free plan. Only on a loopback address."
+    )
+    default_model: str | None = Field(
+        None,
+        description="Model of `/`, `/generate` and `/generate_stream`; unset: the only loadable one, if there is one.",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe messages that are logged."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`auto`: coloured lines on a terminal, JSON elsewhere."
+    )
+    log_requests: Literal["all", "errors", "none"] = Field(
+        "errors", description="Which requests get a log line. Prompts and tokens never do."
+    )
+
+    max_body_kb: int = Field(2000, ge=1, description="Largest request body of text routes, in kilobytes.")
+    max_connections: int = Field(4096, ge=16, description="Open connections; more are answered with 503.")
+    header_timeout: float = Field(10.0, gt=0, description="Seconds a client has to send its request head.")
+    body_timeout: float = Field(30.0, gt=0, description="Seconds a client has to send its request body.")
+    write_timeout: float = Field(
+        30.0, gt=0, description="Seconds a client may leave its answer unread before it is cut off."
+    )
+    keep_alive_timeout: float = Field(15.0, gt=0, description="Seconds an idle connection stays open.")
+    sse_keep_alive: float = Field(15.0, gt=0, description="Seconds of silence after which a stream gets a comment.")
+
+    max_concurrent_requests: int = Field(
+        512, ge=1, description="Requests in work or waiting, all accounts together; more get `overloaded`."
+    )
+    account_concurrency: int = Field(
+        128, ge=1, description="Requests of one account in work or waiting; more get `rate_limited`."
+    )
+    queue_timeout: float = Field(60.0, gt=0, description="Seconds a request may wait for a slot.")
+    load_timeout: float = Field(
+        1800.0, gt=0, description="Seconds a request that waits for a model may wait for its loading."
+    )
+    max_new_tokens: int = Field(4096, ge=1, description="Most tokens that one request may generate.")
+    max_best_of: int = Field(4, ge=1, le=16, description="Most choices of one request.")
+    max_stop_sequences: int = Field(4, ge=1, le=64, description="Most stop strings of one request.")
+    prepare_timeout: float = Field(2.0, gt=0, description="Seconds the preparation process has for one request.")
+    grammar_timeout: float = Field(0.25, gt=0, description="Seconds a grammar may take to compile.")
+
+    cache_mb: int = Field(256, ge=0, description="Memory for kept answers; 0 keeps none.")
+    cache_ttl: float = Field(3600.0, gt=0, description="Seconds an answer is kept.")
+
+    memory_mb: int | None = Field(
+        None, ge=64, description="Memory for loaded models; unset: 80 % of what is free at start."
+    )
+    disk_mb: int | None = Field(
+        None, ge=64, description="Disk for pulled and exported models; unset: all but 2 GB of what is free."
+    )
+    threads: int | None = Field(None, ge=1, description="Threads of an engine; unset: one per physical core.")
+    idle_unload: float | None = Field(
+        None, gt=0, description="Seconds after which an unused model is unloaded; unset: only when memory is needed."
+    )
+    worker_hang: float = Field(
+        10.0, gt=0, description="Seconds of silence without CPU use after which a busy worker is restarted."
+    )
+    worker_step_limit: float = Field(
+        120.0, gt=0, description="Seconds of silence after which a busy worker is restarted even if it burns CPU."
+    )
+
+    hub_endpoint: str = Field("https://huggingface.co", description="Address of the model Hub.")
+    hub_token: str | None = Field(None, description="Token for gated repositories of the Hub.")
+
+    stop_grace: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds after SIGTERM in which new requests are still taken while `/health/ready` says no.",
+    )
+    drain_timeout: float = Field(60.0, ge=0, description="Seconds that running requests have to finish at a stop.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together: set both or none")
+        if self.allow_anonymous and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("allow_anonymous works on a loopback address only: set host to 127.0.0.1, or make tokens")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file)
+
+
+_config_file: Path | None = None
+
+
+def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings. `overrides` are those of the command line; None means not given.
+
+    Raises ValueError (with one line per fault) and FileNotFoundError.
+    """
+    global _config_file
+    if config is not None and not config.is_file():
+        raise FileNotFoundError(f"there is no settings file {config}")
+    _config_file = config
+    return Settings(**{name: value for name, value in overrides.items() if value is not None})

@@ -1,0 +1,72 @@
+"""The Dialect seam: a wire format as pure functions. No I/O, no clock, no framework."""
+
+from typing import Any, Protocol
+
+import msgspec
+
+from pronto.core.errors import ProntoError
+from pronto.core.events import Event
+from pronto.core.request import InferenceRequest
+from pronto.core.tasks import Task
+
+Headers = list[tuple[bytes, bytes]]  # names in lower case
+
+
+class Raw(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it came, with what the route already knows."""
+
+    request_id: str
+    route: str  # the route's name in edge/routes.py
+    task: Task  # of the route, else of the model
+    model: str  # of the path, else the server's default
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    now: int = 0  # Unix seconds, for dialects whose answers carry a time
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A decoded request: what is asked, and the style in which the answer is written (the dialect's own type)."""
+
+    request: InferenceRequest
+    reply: Any
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A whole response."""
+
+    status: int
+    headers: Headers  # content-type included, content-length not
+    body: bytes
+
+
+class Encoder(Protocol):
+    """Folds the events of one answer into bytes. One per response."""
+
+    streams: bool  # True: every event may give bytes that can leave at once; False: only the last one does
+    headers: Headers  # valid after Started for a stream, after Done for a whole answer; content-type included
+
+    def feed(self, event: Event) -> bytes:
+        """Bytes to send for this event, often none. Waiting gives a comment in a stream, and nothing otherwise."""
+        ...
+
+    def fail(self, error: ProntoError) -> bytes:
+        """A failure after the stream has begun, in the dialect's form."""
+        ...
+
+    def keep_alive(self) -> bytes:
+        """A comment that changes nothing; empty where the format has none."""
+        ...
+
+
+class Dialect(Protocol):
+    """One wire format."""
+
+    def decode(self, raw: Raw) -> Call:
+        """Raises InvalidInput or TooLarge."""
+        ...
+
+    def encoder(self, call: Call) -> Encoder: ...
+
+    def encode_error(self, error: ProntoError, headers: dict[str, str]) -> Response:
+        """`headers` are the request's: some clients need another shape."""
+        ...
