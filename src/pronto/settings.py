@@ -3,6 +3,7 @@
 The only file that reads the environment. Each setting's description is what docs/operations.md shows.
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,3 +143,8 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         raise FileNotFoundError(f"there is no settings file {config}")
     _config_file = config
     return Settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def environment() -> dict[str, str]:
+    """A copy of the process's environment, for those who start other processes."""
+    return dict(os.environ)

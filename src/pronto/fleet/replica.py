@@ -7,10 +7,10 @@ from typing import Protocol
 
 import msgspec
 
-from pronto.core.events import Done, Event, Token
+from pronto.core.events import Done, Event, Finish, Progress, Token
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest
-from pronto.engines.base import Capabilities, Device, EngineEvent, Failed
+from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats
 
 
 class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +53,13 @@ class Tally:
     closes all of its tallies. Nobody else closes a tally that a worker was given. Closing is idempotent.
     """
 
-    __slots__ = ("_closers", "generated_tokens", "prompt_tokens", "outcome", "closed", "settled", "started")
+    __slots__ = ("_closers", "generated_tokens", "prompt_tokens", "outcome", "finish", "closed", "settled", "started")
 
     def __init__(self, prompt_tokens: int = 0) -> None:
         self.prompt_tokens = prompt_tokens
         self.generated_tokens = 0
         self.outcome: str | None = None
+        self.finish: str | None = None  # the reason of the last choice that ended
         self.closed = False
         self.started = False  # whether the worker has sent anything for it
         self.settled: asyncio.Future[None] | None = None  # done when the ledger row is in the WAL; set by a closer
@@ -73,6 +74,8 @@ class Tally:
         self.started = True
         if type(event) is Token:
             self.generated_tokens += 1
+        elif type(event) is Finish:
+            self.finish = event.reason.value
 
     def close(self, outcome: str) -> None:
         """`outcome` is `done`, `failed`, `died`, `refused` or `cancelled`."""
@@ -91,6 +94,16 @@ def is_terminal(event: EngineEvent) -> bool:
 class Replica(Protocol):
     """One worker with one loaded model."""
 
+    @property
+    def progress(self) -> Progress | None:
+        """How far loading has come, as the engine said last."""
+        ...
+
+    @property
+    def stats(self) -> Stats:
+        """What the engine was doing at its last frame."""
+        ...
+
     async def start(self) -> Capabilities:
         """Launch and load. Raises LoadFailed."""
         ...
@@ -106,8 +119,15 @@ class Replica(Protocol):
         """Judged by the worker's CPU time and its answers, never by missing frames alone."""
         ...
 
-    async def stop(self) -> None:
-        """End the worker, kill it if it does not go; closes all tallies. Idempotent."""
+    async def ended(self) -> str:
+        """Wait until the worker has ended, for whatever cause; returns the reason."""
+        ...
+
+    async def stop(self, grace: float = 2.0) -> None:
+        """End the worker: ask, SIGTERM after `grace` seconds, SIGKILL after twice that (0: at once).
+
+        Closes all tallies. Idempotent.
+        """
         ...
 
 

@@ -43,10 +43,18 @@ class Encoder(Protocol):
     """Folds the events of one answer into bytes. One per response."""
 
     streams: bool  # True: every event may give bytes that can leave at once; False: only the last one does
-    headers: Headers  # valid after Started for a stream, after Done for a whole answer; content-type included
+
+    @property
+    def headers(self) -> Headers:
+        """Whole after Started for a stream (before it: what is known by then), after Done for a whole answer."""
+        ...
 
     def feed(self, event: Event) -> bytes:
         """Bytes to send for this event, often none. Waiting gives a comment in a stream, and nothing otherwise."""
+        ...
+
+    def flush(self) -> bytes:
+        """What `feed` held back to join it with the next event; asked for when no further event is at hand."""
         ...
 
     def fail(self, error: ProntoError) -> bytes:

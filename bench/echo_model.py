@@ -1,0 +1,30 @@
+"""Puts the echo model into a catalog: an engine that answers at once, so that only the way to it is measured."""
+
+from pathlib import Path
+
+from server import new_account
+from wrk import Target
+
+ENTRY = """
+[[models]]
+id = "echo"
+task = "text-generation"
+engine = "echo"
+plan = "free"
+"""
+
+
+def prepare(data: Path) -> str:
+    """A data directory with the echo model and one account; returns its token."""
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "models.toml").write_text(ENTRY)
+    return new_account(data)
+
+
+def target(url: str, token: str, *, cached: bool) -> Target:
+    """A small text-generation request, as a client writes it."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    if not cached:
+        headers["x-use-cache"] = "0"
+    body = b'{"inputs": "Once upon a time there was a server", "parameters": {"max_new_tokens": 8}}'
+    return Target(f"{url}/models/echo", body, headers)

@@ -1,0 +1,141 @@
+"""Tokens per second and time to the first token through HTTP streams, against the bare pipeline in the same run.
+
+Own CPU per token is measured with the echo engine, where the engine's part is next to nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import echo_model
+import random_llama
+import server
+import streams
+from report import ROOT, log_row, median, percentile, table, verdict
+
+PROMPT_TOKENS = NEW_TOKENS = 64
+REQUESTS = {1: 6, 8: 32, 32: 96}  # measured for each concurrency and round
+AT_LEAST = {1: 0.95, 8: 0.95, 32: 0.92}
+MODEL = "bench/llama-100m"
+
+Samples = dict[int, list[streams.Measured]]
+
+
+def catalog(data: Path, model: Path) -> str:
+    """Add the model and make its export (the only slow part, kept between runs); returns a token."""
+    if "bench" in server.pronto(data, "users", "list"):
+        token = server.pronto(data, "tokens", "create", "--user", "bench")
+    else:
+        token = server.new_account(data)
+    if MODEL not in server.pronto(data, "models", "list"):
+        server.pronto(data, "models", "add", MODEL, "--source", str(model))
+    server.pronto(data, "models", "pull", MODEL)
+    return token
+
+
+def exported(data: Path) -> Path:
+    """The folder that the engine itself loads: both sides run the very same files."""
+    found = [xml.parent for xml in data.rglob("openvino_model.xml") if xml.parent.name != "probe"]
+    if len(found) != 1:
+        raise RuntimeError(f"expected one exported model below {data}, found {len(found)}")
+    return found[0]
+
+
+def run_bare(folder: Path, work: dict[str, Any], threads: int) -> dict[int, dict[str, Any]]:
+    """One process, one load, every concurrency."""
+    command = [sys.executable, str(Path(__file__).with_name("bare_pipeline.py")), str(folder), str(threads)]
+    done = subprocess.run(command, input=json.dumps(work), stdout=subprocess.PIPE, text=True, timeout=600, check=True)
+    return {int(name): result for name, result in json.loads(done.stdout).items()}
+
+
+def request(ours: server.Server, text: str) -> bytes:
+    parameters = {"max_new_tokens": NEW_TOKENS, "do_sample": False}
+    body: dict[str, object] = {"inputs": text, "parameters": parameters, "stream": True}
+    return streams.message(ours.url, ours.token, f"/models/{MODEL}", body)
+
+
+def own_cpu(asked: argparse.Namespace) -> float:
+    """Microseconds of CPU of gateway and workers for one token event, 32 echo streams at a time."""
+    with tempfile.TemporaryDirectory() as folder:
+        token = echo_model.prepare(Path(folder))
+        with server.serve(Path(folder), token=token) as ours:
+            text = " ".join(["word"] * NEW_TOKENS)
+            body: dict[str, object] = {"inputs": text, "parameters": {"max_new_tokens": NEW_TOKENS}, "stream": True}
+            one = streams.message(ours.url, token, "/models/echo", body)
+            asyncio.run(streams.measure(ours.url, [one] * 64, 32))
+            before = _cpu_of(ours.pid)
+            measured = asyncio.run(streams.measure(ours.url, [one] * asked.echo_streams, 32))
+            return (_cpu_of(ours.pid) - before) / measured.tokens * 1e6
+
+
+def _cpu_of(pid: int) -> float:
+    gateway = psutil.Process(pid)
+    times = [process.cpu_times() for process in (gateway, *gateway.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
+
+
+def compare(asked: argparse.Namespace, data: Path, model: Path) -> tuple[Samples, Samples]:
+    """Alternate rounds of both sides, with prompts that no round before has used."""
+    token = catalog(data, model)
+    threads = psutil.cpu_count(logical=False) or 1
+    bare: Samples = {c: [] for c in asked.concurrency}
+    ours: Samples = {c: [] for c in asked.concurrency}
+    with server.serve(data, token=token) as house:
+        warm_texts, warm_ids = random_llama.prompts(model, 8, PROMPT_TOKENS, 0)
+        # The first request loads the model; the status is an error until it is there, so it is asked to wait.
+        asyncio.run(streams.measure(house.url, [_waiting(request(house, warm_texts[0]))], 1))
+        for number in range(1, asked.rounds + 1):
+            sets = {
+                c: random_llama.prompts(model, REQUESTS[c], PROMPT_TOKENS, number * 100 + c) for c in asked.concurrency
+            }
+            work = {"warm": warm_ids, "measured": {str(c): ids for c, (_, ids) in sets.items()}}
+            for c, result in run_bare(exported(data), work, threads).items():
+                bare[c].append(streams.Measured(result["tokens"], result["seconds"], result["firsts"]))
+            asyncio.run(streams.measure(house.url, [request(house, text) for text in warm_texts], 8))
+            for c, (texts, _) in sets.items():
+                ours[c].append(asyncio.run(streams.measure(house.url, [request(house, text) for text in texts], c)))
+            print(f"round {number} of {asked.rounds} done", file=sys.stderr)
+    return bare, ours
+
+
+def _waiting(message: bytes) -> bytes:
+    return message.replace(b"x-use-cache: 0", b"x-use-cache: 0\r\nx-wait-for-model: 1")
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32], choices=list(REQUESTS))
+    words.add_argument("--echo-streams", type=int, default=640)
+    words.add_argument("--folder", type=Path, default=ROOT / "build" / "bench", help="where model and export are kept")
+    asked = words.parse_args()
+
+    random_llama.write(asked.folder / "llama-100m")
+    bare, ours = compare(asked, asked.folder / "data", asked.folder / "llama-100m")
+    own = own_cpu(asked)
+
+    rows, results = [], []
+    for c in asked.concurrency:
+        speeds = [median([sample.per_second for sample in side[c]]) for side in (bare, ours)]
+        firsts = [[first * 1000 for sample in side[c] for first in sample.firsts] for side in (bare, ours)]
+        p50, p95 = ([percentile(side, share) for side in firsts] for share in (0.5, 0.95))
+        rows.append((c, *speeds, speeds[1] / speeds[0], *p50, *p95))
+        results.append(verdict(f"c={c}", speeds[1] / speeds[0], at_least=AT_LEAST[c]))
+        if c == 1:
+            results.append(verdict("first token, ms above bare at c=1", p50[1] - p50[0], at_most=5))
+    head = ("streams", "bare tok/s", "pronto tok/s", "ratio", "bare first p50", "pronto", "bare first p95", "pronto")
+    table(head, rows)
+    results.append(verdict("own CPU, µs a token event", own, at_most=60))
+    print("\n" + "\n".join(results))
+    log_row("tokens per second", "scripts/bench tokens_per_second", "; ".join(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Every POST that runs a model: who asks, what is asked, the line, and the answer. Knows no dialect and no model."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pronto.core.errors import ProntoError
+from pronto.core.identity import Caller
+from pronto.edge.authenticate import authenticate
+from pronto.edge.body import Receive, Send, read_body
+from pronto.edge.departure import Watchers
+from pronto.edge.errors import ClientLeft, internal
+from pronto.edge.metrics import Metrics
+from pronto.edge.ports import AuthenticatorPort, GatewayPort
+from pronto.edge.routes import Match
+from pronto.edge.streaming import Outcome, Stream, collect, send_whole
+from pronto.observe import logger
+from pronto.settings import Settings
+from pronto.wire.base import Call, Dialect, Headers, Raw
+from pronto.wire.faults import fault
+
+log = logger("edge")
+
+
+class Exchange:
+    """One request and its way back, with what the log tells of it."""
+
+    __slots__ = ("account", "began", "extra", "headers", "match", "receive", "request_id", "send", "status")
+
+    def __init__(
+        self, match: Match, headers: dict[str, str], request_id: str, extra: Headers, wire: tuple[Receive, Send]
+    ) -> None:
+        self.match, self.headers, self.request_id, self.extra = match, headers, request_id, extra
+        self.receive, self.send = wire
+        self.began = time.perf_counter()
+        self.account = ""
+        self.status = 0
+
+
+class Inference:
+    """The one handler of all inference routes."""
+
+    def __init__(
+        self,
+        gateway: GatewayPort,
+        authenticator: AuthenticatorPort,
+        dialects: Mapping[str, Dialect],
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._gateway, self._authenticator, self._dialects = gateway, authenticator, dialects
+        self._metrics, self._watchers = metrics, Watchers()
+        self._max_body = settings.max_body_kb * 1000
+        self._body_timeout = settings.body_timeout
+        self._keep_alive = settings.sse_keep_alive
+        self._logged = settings.log_requests
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer one request, whatever happens."""
+        self._metrics.asked()
+        dialect = self._dialects[exchange.match.route.dialect or "hf"]
+        try:
+            caller = await authenticate(self._authenticator, exchange.headers, False)
+            exchange.account = caller.account
+            call = dialect.decode(await self._read(exchange))
+            outcome = await self._answer(exchange, dialect, caller, call)
+        except ProntoError as error:
+            await self._refuse(exchange, dialect, error)
+        except ClientLeft:
+            self._finish(exchange, "dropped")
+        except Exception as error:
+            await self._refuse(exchange, dialect, internal(error, exchange.request_id))
+        else:
+            self._account_for(exchange, outcome)
+
+    async def _read(self, exchange: Exchange) -> Raw:
+        match, models = exchange.match, self._gateway.models
+        model = match.model or models.default()
+        task = match.task or models.task_of(model)
+        body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
+        return Raw(
+            request_id=exchange.request_id,
+            route=match.route.name,
+            task=task,
+            model=model,
+            headers=exchange.headers,
+            body=body,
+            now=int(time.time()),
+        )
+
+    async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, call: Call) -> Outcome:
+        encoder = dialect.encoder(call)
+        events = self._gateway.serve(caller, call.request)
+        watch = self._watchers.watch(exchange.receive)
+        try:
+            if encoder.streams:
+                stream = Stream(exchange.send, encoder, exchange.extra, exchange.request_id, self._keep_alive)
+                await stream.pump(events)
+                exchange.status, outcome = 200, stream.outcome
+            else:
+                body, outcome = await collect(events, encoder)
+                exchange.status = 200
+                await send_whole(exchange.send, 200, encoder.headers + exchange.extra, body)
+        except asyncio.CancelledError:
+            if not watch.client_left:
+                raise
+            raise ClientLeft from None
+        finally:
+            watch.stop()
+        return outcome
+
+    async def _refuse(self, exchange: Exchange, dialect: Dialect, error: ProntoError) -> None:
+        response = dialect.encode_error(error, exchange.headers)
+        exchange.status = response.status
+        self._finish(exchange, fault(error).error_type)
+        await send_whole(exchange.send, response.status, response.headers + exchange.extra, response.body)
+
+    def _account_for(self, exchange: Exchange, outcome: Outcome) -> None:
+        if outcome.error is not None or outcome.done is None:
+            self._finish(exchange, fault(outcome.error).error_type if outcome.error else "incomplete")
+            return
+        seconds = time.perf_counter() - exchange.began
+        self._metrics.answered(seconds, outcome.done, is_cached=outcome.is_cached)
+        if outcome.first_token is not None:
+            self._metrics.first_token(outcome.first_token)
+        self._metrics.responded(200)
+        if self._logged == "all":
+            self._log(exchange, "answered", seconds)
+
+    def _finish(self, exchange: Exchange, error_type: str) -> None:
+        self._metrics.failed(error_type)
+        if exchange.status:
+            self._metrics.responded(exchange.status)
+        if self._logged != "none":
+            self._log(exchange, error_type, time.perf_counter() - exchange.began)
+
+    def _log(self, exchange: Exchange, end: str, seconds: float) -> None:
+        facts: dict[str, Any] = {
+            "request_id": exchange.request_id,
+            "route": exchange.match.route.path,
+            "model": exchange.match.model,
+            "account": exchange.account,
+            "status": exchange.status,
+            "end": end,
+            "ms": round(seconds * 1000, 1),
+        }
+        log.info("request", **facts)

@@ -1,0 +1,41 @@
+"""What the edge needs of the rooms beneath it, as protocols. Knows none of their insides."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from pronto.core.events import Event
+from pronto.core.identity import Caller
+from pronto.core.request import InferenceRequest
+from pronto.core.tasks import Task
+from pronto.gateway.models import ModelInfo
+
+
+class ModelsPort(Protocol):
+    """gateway/models.py."""
+
+    def task_of(self, name: str) -> Task: ...
+
+    def default(self) -> str: ...
+
+    def describe(self, name: str) -> ModelInfo: ...
+
+    def list(self) -> list[ModelInfo]: ...
+
+
+class GatewayPort(Protocol):
+    """gateway/serve.py."""
+
+    is_accepting: bool
+
+    @property
+    def models(self) -> ModelsPort: ...
+
+    def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]: ...
+
+
+class AuthenticatorPort(Protocol):
+    """accounts/authenticator.py. Both raise Unauthenticated."""
+
+    def cached(self, authorization: str | None) -> Caller | None: ...
+
+    async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller: ...

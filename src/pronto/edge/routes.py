@@ -1,0 +1,172 @@
+"""The table of all paths: pattern and method to a route. No logic but matching; knows no handler and no HTTP library.
+
+`{id}` is a model id with at most one slash, `{task}` one segment. A new dialect is new lines of the table.
+"""
+
+import re
+
+import msgspec
+
+from pronto.core.errors import MethodNotAllowed, NotFound
+from pronto.core.tasks import INTERNAL_TASKS, Task
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table. Routes with a dialect are inference; the others are pages by their name."""
+
+    name: str
+    method: str
+    path: str
+    dialect: str | None = None  # a name in edge/application.py; it also writes the route's errors
+    task: Task | None = None  # None: the model's own
+    summary: str = ""
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A path that was found. `model` is None where the path names none."""
+
+    route: Route
+    model: str | None
+    task: Task | None
+
+
+def _post(name: str, path: str, dialect: str, summary: str, task: Task | None = None) -> Route:
+    return Route(name=name, method="POST", path=path, dialect=dialect, task=task, summary=summary)
+
+
+def _get(name: str, path: str, summary: str) -> Route:
+    return Route(name=name, method="GET", path=path, summary=summary)
+
+
+_RUN = "Run a model on its task."
+_RUN_TASK = "Run a model on the named task."
+_GENERATE = "Continue a prompt; the answer is one object."
+_STREAM = "Continue a prompt; the answer is a stream of tokens."
+_TEXT = Task.TEXT_GENERATION
+
+TABLE: tuple[Route, ...] = (
+    _post("hf", "/models/{id}", "hf", _RUN),
+    _post("hf", "/models/{id}/pipeline/{task}", "hf", _RUN_TASK),
+    _post("hf", "/pipeline/{task}/{id}", "hf", _RUN_TASK),
+    _post("hf", "/hf-inference/models/{id}", "hf", _RUN),
+    _post("hf", "/hf-inference/models/{id}/pipeline/{task}", "hf", _RUN_TASK),
+    _post("tgi-root", "/", "tgi", "Continue a prompt with the default model; a list, or a stream.", _TEXT),
+    _post("tgi-generate", "/generate", "tgi", _GENERATE, _TEXT),
+    _post("tgi-generate-stream", "/generate_stream", "tgi", _STREAM, _TEXT),
+    _post("tgi-generate", "/models/{id}/generate", "tgi", _GENERATE, _TEXT),
+    _post("tgi-generate-stream", "/models/{id}/generate_stream", "tgi", _STREAM, _TEXT),
+    _get("root", "/", "Health of the server; a page for browsers."),
+    _get("models", "/models", "The models that are served, with their states."),
+    _get("model", "/models/{id}", "One model and its state."),
+    _get("model-info", "/models/{id}/info", "One model, in the fields of text-generation-inference."),
+    _get("model-health", "/models/{id}/health", "200 when the model exists and the server is well."),
+    _get("info", "/info", "The default model, in the fields of text-generation-inference."),
+    _get("health", "/health", "200 while the server is well."),
+    _get("ready", "/health/ready", "200 while new work is taken."),
+    _get("health", "/ping", "200 while the server is well."),
+    _get("metrics", "/metrics", "Measurements in the format of Prometheus."),
+    _get("openapi", "/openapi.json", "This description."),
+    _get("docs", "/docs", "This description, for people."),
+)
+
+_SEGMENT = r"[\w.-]{1,96}"
+_ID = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})?", re.ASCII)
+_TASKS = {task.value: task for task in Task if task not in INTERNAL_TASKS}
+_Methods = dict[str, Route]
+
+
+def _by_path(table: tuple[Route, ...]) -> dict[str, _Methods]:
+    paths: dict[str, _Methods] = {}
+    for route in table:
+        paths.setdefault(route.path, {})[route.method] = route
+    return paths
+
+
+class Routes:
+    """The table, made ready for matching: a dictionary for plain paths, else prefix, id and suffix."""
+
+    def __init__(self, table: tuple[Route, ...] = TABLE) -> None:
+        self._plain: dict[str, _Methods] = {}
+        self._prefixed: dict[str, dict[str, _Methods]] = {}  # prefix to suffix to methods
+        self._task_first: dict[str, _Methods] = {}  # prefixes after which a task stands, then the id
+        for path, methods in _by_path(table).items():
+            prefix, _, suffix = path.partition("{id}")
+            if prefix == path:
+                self._plain[path] = methods
+            elif prefix.endswith("{task}/"):
+                self._task_first[prefix.removesuffix("{task}/")] = methods
+            else:
+                self._prefixed.setdefault(prefix, {})[suffix.removesuffix("{task}")] = methods
+
+    def match(self, method: str, path: str) -> Match:
+        """`path` is decoded. Raises NotFound, or MethodNotAllowed with the methods that the path has."""
+        methods = self._plain.get(path)
+        if methods is not None:
+            return _pick(methods, method, path, None, None)
+        if "//" in path:
+            path = re.sub("/{2,}", "/", path)
+        if path.endswith("/") and path != "/":
+            path = path[:-1]
+        methods = self._plain.get(path)
+        if methods is not None:
+            return _pick(methods, method, path, None, None)
+        for prefix, suffixes in self._prefixed.items():
+            if path.startswith(prefix):
+                return _match_model(suffixes, method, path, path[len(prefix) :])
+        for prefix, methods in self._task_first.items():
+            if path.startswith(prefix):
+                task, _, model = path[len(prefix) :].partition("/")
+                return _pick(methods, method, path, _valid(model, path), _task(task, path))
+        raise _unknown(path)
+
+
+def _match_model(suffixes: dict[str, _Methods], method: str, path: str, rest: str) -> Match:
+    # An id that ends like a route is refused at registration, so a known suffix is never part of an id.
+    parts = rest.split("/", 2)
+    if len(parts) == 1:
+        return _found(suffixes, "", method, path, rest)
+    after_one = rest[len(parts[0]) :]
+    if _known(suffixes, after_one):
+        return _found(suffixes, after_one, method, path, parts[0])
+    model = f"{parts[0]}/{parts[1]}"
+    return _found(suffixes, rest[len(model) :], method, path, model)
+
+
+def _known(suffixes: dict[str, _Methods], suffix: str) -> bool:
+    return suffix in suffixes or suffix[: suffix.rfind("/") + 1] in suffixes
+
+
+def _found(suffixes: dict[str, _Methods], suffix: str, method: str, path: str, model: str) -> Match:
+    methods = suffixes.get(suffix)
+    if methods is not None:
+        return _pick(methods, method, path, _valid(model, path), None)
+    head, _, last = suffix.rpartition("/")
+    methods = suffixes.get(head + "/")
+    if methods is None:
+        raise _unknown(path)
+    return _pick(methods, method, path, _valid(model, path), _task(last, path))
+
+
+def _pick(methods: _Methods, method: str, path: str, model: str | None, task: Task | None) -> Match:
+    route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+    if route is None:
+        allowed = (*methods, "HEAD", "OPTIONS") if "GET" in methods else (*methods, "OPTIONS")
+        raise MethodNotAllowed(f"{path} does not take {method}. It takes {', '.join(methods)}.", allowed)
+    return Match(route, model, task or route.task)
+
+
+def _valid(model: str, path: str) -> str:
+    if _ID.fullmatch(model) is None or ".." in model:
+        raise _unknown(path)
+    return model
+
+
+def _task(name: str, path: str) -> Task:
+    task = _TASKS.get(name)
+    if task is None:
+        raise NotFound(f"There is no task {name[:96]!r}. Please look at /docs for what this server offers.")
+    return task
+
+
+def _unknown(path: str) -> NotFound:
+    return NotFound(f"There is nothing at {path[:200]}. Please look at /docs for what this server offers.")

@@ -1,0 +1,181 @@
+"""Events of one answer onto the wire: when the status is decided, how ready events share a write, who notices silence.
+
+Knows no dialect: an Encoder turns events into bytes.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from pronto.core.errors import ProntoError
+from pronto.core.events import Done, Event, Started, Token, Waiting
+from pronto.edge.body import Send
+from pronto.edge.errors import incomplete, internal
+from pronto.edge.polling import Polled
+from pronto.wire.base import Encoder, Headers
+
+PATIENCE = 5.0  # seconds of waiting during which a stream's status stays open
+JOIN_BYTES = 64 * 1024  # ready events are joined up to this
+
+
+class Outcome:
+    """What is known of an answer when it is over; filled in as it goes."""
+
+    __slots__ = ("done", "error", "first_token", "is_cached")
+
+    def __init__(self) -> None:
+        self.done: Done | None = None
+        self.error: ProntoError | None = None  # in a stream whose status had been sent
+        self.first_token: float | None = None  # loop time
+        self.is_cached = False
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self.is_cached = event.age is not None
+        elif isinstance(event, Done):
+            self.done = event
+
+
+async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A response that is there at once, with its length."""
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def collect(events: AsyncGenerator[Event, None], encoder: Encoder) -> tuple[bytes, Outcome]:
+    """The body of a whole answer. Raises what the gateway raises, and HttpFault for an answer without an end."""
+    outcome = Outcome()
+    async with aclosing(events):
+        async for event in events:
+            kind = type(event)
+            body = encoder.feed(event)
+            if kind is Started or kind is Done:
+                outcome.note(event)
+                if kind is Done:
+                    return body, outcome
+    raise incomplete()
+
+
+class Stream:
+    """One streamed answer. The status is sent with Started, or when a wait has lasted for PATIENCE."""
+
+    def __init__(self, send: Send, encoder: Encoder, headers: Headers, request_id: str, keep_alive: float) -> None:
+        self.outcome = Outcome()
+        self.is_committed = False
+        self._send, self._encoder, self._headers = send, encoder, headers
+        self._request_id, self._silence = request_id, keep_alive
+        self._loop = asyncio.get_running_loop()
+        self._began = self._last = self._loop.time()
+        self._ready: list[bytes] = []
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._aside: asyncio.Task[None] | None = None  # a write that a timer has started
+
+    async def pump(self, events: AsyncGenerator[Event, None]) -> None:
+        """Send everything. Raises what the gateway raises while the status is open; later it is part of the stream."""
+        try:
+            async with aclosing(events):
+                await self._forward(events)
+        except Exception as error:
+            if not self.is_committed:
+                raise
+            shown = error if isinstance(error, ProntoError) else internal(error, self._request_id)
+            self.outcome.error = shown
+            self._take(self._encoder.fail(shown))
+        finally:
+            self._stop_timer()
+            if self._aside is not None and not self.is_committed:
+                self._aside.cancel()
+        if self._aside is not None:
+            await self._aside  # the head of the response may still be on its way
+        await self._send({"type": "http.response.body", "body": b"".join(self._ready)})
+
+    async def _forward(self, events: AsyncGenerator[Event, None]) -> None:
+        while self.outcome.done is None:
+            step = Polled(anext(events))
+            try:
+                event = step.value if step.poll() else await self._wait(step)
+            except StopAsyncIteration:
+                raise incomplete() from None
+            kind = type(event)
+            if kind is Token:
+                self._take(self._encoder.feed(event))
+                if self._size > JOIN_BYTES:
+                    await self._write()
+            elif kind is Waiting:
+                self._hear_waiting(self._encoder.feed(event))
+            else:
+                self.outcome.note(event)
+                self._take(self._encoder.feed(event))
+                if kind is Started:
+                    await self._commit()
+
+    async def _wait(self, step: Polled[Event]) -> Event:
+        # Nothing further is at hand: what is ready leaves before the wait.
+        try:
+            self._take(self._encoder.flush())
+            if self._ready and self.is_committed:
+                await self._write()
+        except BaseException as error:
+            return await step.end(error)
+        return await step.rest()
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._ready.append(data)
+            self._size += len(data)
+
+    def _hear_waiting(self, comment: bytes) -> None:
+        if self.is_committed:
+            self._take(comment)
+            return
+        self._ready, self._size = [comment], len(comment)  # the newest alone is of interest
+        if self._timer is None and self._aside is None:
+            self._timer = self._loop.call_at(self._began + PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._timer = None
+        if not self.is_committed:
+            self._aside = self._loop.create_task(self._commit_waiting())
+
+    async def _commit_waiting(self) -> None:
+        await self._commit()
+        await self._write()
+
+    async def _commit(self) -> None:
+        if self.is_committed:
+            return
+        self.is_committed = True
+        if self._timer is not None:  # it waited less long than its client would have noticed
+            self._timer.cancel()
+            self._ready, self._size = [], 0
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(self._silence, self._break_silence)
+        headers = [*self._encoder.headers, *self._headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _write(self) -> None:
+        data, self._ready, self._size = b"".join(self._ready), [], 0
+        if not data:
+            return
+        self._last = self._loop.time()
+        if self.outcome.first_token is None and not data.startswith(b":"):
+            self.outcome.first_token = self._last
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def _break_silence(self) -> None:
+        silent = self._loop.time() - self._last
+        if silent < self._silence:
+            self._timer = self._loop.call_later(self._silence - silent, self._break_silence)
+            return
+        self._timer = self._loop.call_later(self._silence, self._break_silence)
+        comment = self._encoder.keep_alive()
+        # A write that is still going on says enough, and a second one behind it would only pile up.
+        if comment and (self._aside is None or self._aside.done()):
+            self._take(comment)
+            self._aside = self._loop.create_task(self._write())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,0 +1,269 @@
+"""The export: a folder of safetensors becomes what the OpenVINO engine loads, once, whole or not at all.
+
+Knows files and stages; what is exported and when is the fleet's business.
+"""
+
+import gc
+import shutil
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pronto.core.events import Completed, Done, Output, Progress
+from pronto.core.model import Model
+from pronto.core.request import Export, InferenceRequest
+from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.engines.text import manifest, staging
+from pronto.engines.text.source import SourceFacts, inspect_source
+
+STAGES = ("wait", "read", "export", "compress", "write")
+_HEARTBEAT = 0.25  # seconds between two signs of life
+_BYTES = {"fp16": 2.0, "int8": 1.1, "int4": 0.7}  # of disk for a parameter, scales included
+_COPIED = (  # the source's own files: what the export tool writes in their place can differ
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+_TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf", "transformers", "torch")
+_XML = "openvino_model.xml"
+
+Enter = Callable[[str], None]  # told the name of the stage that begins; raises when nobody wants the export any more
+
+
+class ExportEngine:
+    """Does one export at a time, in a thread, so that every step can say how far it is."""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[int, Export | None]] = deque()
+        self._job: _Job | None = None
+        self._cancelled: set[int] = set()
+
+    def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
+        return Capabilities(slots=1)
+
+    def add(self, id: int, request: InferenceRequest) -> None:
+        self._queue.append((id, request.work if isinstance(request.work, Export) else None))
+
+    def cancel(self, id: int) -> None:
+        """Its thread stops at the next stage and clears up; until then it keeps the target's lock."""
+        if (self._job is not None and self._job.id == id) or any(queued == id for queued, _ in self._queue):
+            self._cancelled.add(id)
+
+    def step(self) -> Step:
+        if self._job is not None:
+            return self._advance(self._job)
+        if not self._queue:
+            return ()
+        id, work = self._queue.popleft()
+        if id in self._cancelled:
+            self._cancelled.discard(id)
+            return ((id, Done()),)
+        if work is None:
+            return ((id, Failed("invalid_input", "This worker only exports models.")),)
+        self._job = _Job(id, work)
+        return ((id, self._job.progress()),)
+
+    def stats(self) -> Stats:
+        return Stats(running=int(self._job is not None), waiting=len(self._queue))
+
+    def _advance(self, job: "_Job") -> Step:
+        if job.id in self._cancelled:
+            self._cancelled.discard(job.id)
+            job.cancelled.set()
+            self._job = None
+            return ((job.id, Done()),)
+        ended = job.wait(_HEARTBEAT)
+        if ended is None:
+            return ((job.id, job.progress()),)
+        self._job = None
+        return tuple((job.id, event) for event in ended)
+
+
+class _Cancelled(Exception):
+    """Nobody wants the export any more."""
+
+
+class _Job:
+    """One export and its thread."""
+
+    def __init__(self, id: int, work: Export) -> None:
+        self.id = id
+        self.cancelled = threading.Event()
+        self._work = work
+        self._stage = STAGES[0]
+        self._result: tuple[EngineEvent, ...] = ()
+        # A daemon: the worker can end while the export tool is deep in a long call.
+        self._thread = threading.Thread(target=self._run, name="export", daemon=True)
+        self._thread.start()
+
+    def progress(self) -> Progress:
+        return Progress(STAGES.index(self._stage), len(STAGES), unit="stages", stage=self._stage)
+
+    def wait(self, seconds: float) -> tuple[EngineEvent, ...] | None:
+        """The last events, or None while it goes on."""
+        self._thread.join(seconds)
+        return None if self._thread.is_alive() else self._result
+
+    def _run(self) -> None:
+        try:
+            note = export(self._work, self._enter)
+            self._result = (Output(Completed(note)), Done())
+        except _Cancelled:
+            self._result = (Done(),)
+        except ValueError as error:
+            self._result = (Failed("invalid_input", str(error)),)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            self._result = (Failed("generation", f"The export failed while it was at `{self._stage}`: {reason}"),)
+
+    def _enter(self, stage: str) -> None:
+        if self.cancelled.is_set():
+            raise _Cancelled
+        self._stage = stage
+
+
+def export(work: Export, enter: Enter) -> str:
+    """Export `work.folder` into `work.target` unless that is there already; returns a note for the log.
+
+    Raises ValueError with a sentence when the source or the disk does not allow it.
+    """
+    folder, target = Path(work.folder), Path(work.target)
+    if work.weights not in _BYTES:
+        raise ValueError(f"There are no weights {work.weights!r}: please choose one of {', '.join(_BYTES)}.")
+    with staging.alone(target, lambda: enter("wait")):
+        if target.exists():
+            manifest.verify(target)
+            return "it was there already"
+        facts = inspect_source(folder)
+        staging.check_space(target, _disk_needed(facts, work.weights))
+        with staging.staged(target) as part:
+            _convert(folder, part, facts, work.weights, enter)
+            manifest.write(part, _origin(folder, facts, work.weights))
+    return f"{facts.parameters} parameters as {work.weights}"
+
+
+def _disk_needed(facts: SourceFacts, weights: str) -> int:
+    """Bytes at the fullest moment: the fp16 graph, and beside it the compressed one."""
+    compressed = 0.0 if weights == "fp16" else _BYTES[weights]
+    return int(facts.parameters * (_BYTES["fp16"] + compressed)) + 64 * 2**20
+
+
+def _origin(folder: Path, facts: SourceFacts, weights: str) -> manifest.Origin:
+    small = [path for path in sorted(folder.iterdir()) if path.suffix == ".json" and path.is_file()]
+    return manifest.Origin(
+        weights=weights,
+        parameters=facts.parameters,
+        dtype=facts.dtype,
+        context=facts.context,
+        source={path.name: manifest.sha256(path) for path in small},
+        versions={tool: version(tool) for tool in _TOOLS},
+    )
+
+
+def _convert(folder: Path, part: Path, facts: SourceFacts, weights: str, enter: Enter) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns by the dozen about constants that are meant to be constants
+        enter("read")
+        tokenizer, model = _read(folder, facts)
+        enter("export")
+        _export_graph(model, tokenizer, part)
+        del model
+        gc.collect()
+        _export_graph(_probe(folder), tokenizer, part / "probe")
+        enter("compress")
+        if weights != "fp16":
+            _compress(part / _XML, weights)
+        enter("write")
+        _write_tokenizers(tokenizer, folder, part)
+
+
+def _read(folder: Path, facts: SourceFacts) -> tuple[Any, Any]:
+    import huggingface_hub.constants
+
+    huggingface_hub.constants.HF_HUB_OFFLINE = True  # the tools below would else ask the Hub about local folders
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    closed: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), **closed)
+    dtype = torch.float16 if facts.dtype in ("F16", "BF16") else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, use_safetensors=True, **closed)
+    return tokenizer, model.eval()
+
+
+def _probe(folder: Path) -> Any:
+    """A model of one tiny layer with the vocabulary of the real one: enough to compile a grammar against."""
+    import torch
+    from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
+
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    shape = LlamaConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        max_position_embeddings=256,
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+    )
+    torch.manual_seed(0)
+    return LlamaForCausalLM(shape).eval()
+
+
+def _export_graph(model: Any, tokenizer: Any, out: Path) -> None:
+    import torch
+    from optimum.exporters.openvino import export_from_model
+    from optimum.intel import OVConfig
+
+    out.mkdir(exist_ok=True)
+    export_from_model(
+        model=model,
+        output=out,
+        task="text-generation-with-past",
+        ov_config=OVConfig(dtype="fp16"),
+        stateful=True,
+        preprocessors=[tokenizer],
+        patch_16bit_model=model.dtype in (torch.float16, torch.bfloat16),
+    )
+
+
+def _compress(xml: Path, weights: str) -> None:
+    import nncf
+    import openvino
+
+    graph = openvino.Core().read_model(xml)
+    modes = {"int8": nncf.CompressWeightsMode.INT8_ASYM, "int4": nncf.CompressWeightsMode.INT4_ASYM}
+    options: dict[str, Any] = {}
+    if weights == "int4":
+        fallback = nncf.parameters.GroupSizeFallbackMode if hasattr(nncf, "parameters") else None
+        del fallback
+    graph = nncf.compress_weights(graph, mode=modes[weights], **options)
+    compressed = xml.with_stem(xml.stem + "_compressed")
+    openvino.save_model(graph, compressed, compress_to_fp16=False)
+    del graph
+    gc.collect()
+    for suffix in (".xml", ".bin"):
+        compressed.with_suffix(suffix).replace(xml.with_suffix(suffix))
+
+
+def _write_tokenizers(tokenizer: Any, folder: Path, part: Path) -> None:
+    from optimum.exporters.openvino.convert import export_tokenizer
+
+    for out in (part, part / "probe"):
+        export_tokenizer(tokenizer, out, task="text-generation-with-past")
+        if not (out / "openvino_tokenizer.xml").is_file():
+            raise ValueError("OpenVINO has no way to convert this model's tokenizer, so it cannot serve the model.")
+        for name in _COPIED:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, out / name)
+    if not (part / "tokenizer.json").is_file():
+        raise ValueError("This model has no tokenizer.json, and none could be made from its tokenizer's files.")

@@ -1,0 +1,148 @@
+"""A worker's process as its parent sees it: spawned, watched, signalled, reaped. Knows nothing of messages."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+import pronto
+
+KEPT_LINES = 50
+KEPT_WIDTH = 400  # characters of a kept line
+CLOCK_TICK = os.sysconf("SC_CLK_TCK")  # per second, the unit of CPU times in /proc
+
+PASSED = frozenset(
+    {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+    | {"PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONWARNINGS", "PYTHONHASHSEED"}
+)
+PASSED_PREFIXES = ("CUDA_", "NVIDIA_")
+NETWORK = frozenset(
+    {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
+    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
+)
+
+
+def worker_environment(environment: Mapping[str, str], *, threads: int, has_network: bool) -> dict[str, str]:
+    """What a worker may know of the gateway's environment: no secret, and no way to the Hub unless it downloads."""
+    passed = {
+        name: value for name, value in environment.items() if name in PASSED or name.startswith(PASSED_PREFIXES)
+    }
+    passed["TOKENIZERS_PARALLELISM"] = "false"
+    if has_network:
+        passed |= {name: value for name, value in environment.items() if name in NETWORK}
+    else:
+        passed |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    if threads:
+        passed |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return passed
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """CPU seconds burnt so far by all threads, and the state letter of /proc (R, S, D, T, Z)."""
+
+    cpu: float
+    state: str
+
+
+class Child:
+    """One process in a session of its own. `on_exit` is called once, in the loop, when it has been reaped."""
+
+    def __init__(self, python: str | None, descriptor: int, environment: dict[str, str]) -> None:
+        self.returncode: int | None = None
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._on_exit: Callable[[], None] | None = None
+        self._loop = asyncio.get_running_loop()
+        if python is not None:
+            # Another interpreter has to find this package.
+            environment = environment | {"PYTHONPATH": str(Path(pronto.__file__).parents[1])}
+        # Spawned by the loop's own thread: PR_SET_PDEATHSIG watches the thread that spawned, not the process.
+        self._popen = subprocess.Popen(
+            [python or sys.executable, "-P", "-m", "pronto.fleet.worker", str(descriptor), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(descriptor,),
+            env=environment,
+            start_new_session=True,
+            bufsize=0,
+        )
+        assert self._popen.stdout is not None
+        self._output = self._popen.stdout.fileno()
+        self._partial = b""
+        os.set_blocking(self._output, False)
+        self._pidfd = os.pidfd_open(self._popen.pid)
+        self._loop.add_reader(self._output, self._read_output)
+        self._loop.add_reader(self._pidfd, self._exited)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def watch(self, on_exit: Callable[[], None]) -> None:
+        self._on_exit = on_exit
+
+    def usage(self) -> Usage | None:
+        """None when the process is gone."""
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return None
+        # The name in parentheses may hold anything: fields are counted from the last parenthesis.
+        fields = text.rpartition(")")[2].split()
+        return Usage((int(fields[11]) + int(fields[12])) / CLOCK_TICK, fields[0])
+
+    def signal(self, number: signal.Signals, *, is_for_group: bool = True) -> None:
+        """Signal the worker, with everything that it started unless told otherwise."""
+        if self.returncode is None:
+            try:
+                (os.killpg if is_for_group else os.kill)(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def describe_exit(self) -> str:
+        """A sentence on how it ended."""
+        code = self.returncode
+        if code is None:
+            return "the worker closed its connection"
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = "; perhaps memory ran out" if name == "SIGKILL" else ""
+            return f"the worker was ended by {name}{hint}"
+        return f"the worker ended with exit code {code}"
+
+    def _read_output(self) -> None:
+        try:
+            data = os.read(self._output, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            self._close_output()
+            return
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        self._partial = self._partial[-KEPT_WIDTH:]
+        self.lines.extend(line[:KEPT_WIDTH].decode(errors="replace") for line in whole[-KEPT_LINES:])
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            self._loop.remove_reader(self._output)
+            self._output = -1
+            assert self._popen.stdout is not None
+            self._popen.stdout.close()
+
+    def _exited(self) -> None:
+        # Before reaping: until then the process group's number cannot be given to anybody else.
+        self.signal(signal.SIGKILL)
+        self.returncode = self._popen.wait()
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        if self._output >= 0:
+            self._read_output()
+            self._close_output()
+        if self._on_exit is not None:
+            self._on_exit()

@@ -1,0 +1,166 @@
+"""Kept answers, and identical requests in flight that share one generation. Knows no engine and no wire format.
+
+The key holds who asks, so nobody meets another account's answer, not even by its speed.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import msgspec
+
+from pronto import __version__
+from pronto.core.errors import GenerationFailed
+from pronto.core.events import Done, Event, Finish, FinishReason, Started, Waiting
+from pronto.core.identity import Caller
+from pronto.core.model import Model
+from pronto.core.request import InferenceRequest, TextGeneration
+from pronto.shared.base import Blobs
+
+Produce = Callable[[], AsyncGenerator[Event, None]]
+
+MAX_ANSWER = 4 * 1024 * 1024  # bytes; a larger answer is not kept
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """A finished answer. `made` in Unix seconds; the first event is Started, the last Done."""
+
+    made: float
+    events: list[Event]
+
+
+class Flight:
+    """One generation that several requests may follow: a task, a log of its events, and who reads it.
+
+    The log is bounded by the events of one answer. The last reader to leave cancels the task.
+    """
+
+    def __init__(self, produce: Produce, landed: Callable[["Flight"], None]) -> None:
+        self.log: list[Event] = []
+        self.error: BaseException | None = None
+        self.is_over = False
+        self._readers = 0
+        self._waiters: list[asyncio.Future[None]] = []
+        self._landed = landed
+        self._task = asyncio.create_task(self._fly(produce))
+
+    @property
+    def is_whole(self) -> bool:
+        return self.is_over and self.error is None
+
+    async def _fly(self, produce: Produce) -> None:
+        try:
+            async with aclosing(produce()) as events:
+                async for event in events:
+                    self.log.append(event)
+                    self._wake()
+        except BaseException as error:
+            # Also a cancellation: readers that came in the meantime must not wait for ever.
+            self.error = error if isinstance(error, Exception) else GenerationFailed("The request was stopped.")
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.is_over = True
+            self._landed(self)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """All events from the first. Raises what the generation raised."""
+        position = 0
+        self._readers += 1
+        try:
+            while True:
+                while position < len(self.log):
+                    yield self.log[position]
+                    position += 1
+                if self.is_over:
+                    if self.error is not None:
+                        raise self.error
+                    return
+                waiter = asyncio.get_running_loop().create_future()
+                self._waiters.append(waiter)
+                await waiter
+        finally:
+            self._readers -= 1
+            if not self._readers and not self.is_over:
+                self._task.cancel()
+
+
+class Cache:
+    """Look-up, single flight, keeping. `now` gives Unix seconds."""
+
+    def __init__(self, blobs: Blobs, *, ttl: float, secret: bytes, now: Callable[[], float]) -> None:
+        self._blobs, self._ttl, self._secret, self._now = blobs, ttl, secret, now
+        self._flights: dict[bytes, Flight] = {}
+        self._puts: set[asyncio.Task[None]] = set()
+        self._decode = msgspec.msgpack.Decoder(Kept).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def key(self, caller: Caller, model: Model, request: InferenceRequest) -> bytes:
+        """Keyed hash over everything the answer depends on, and over who may see it."""
+        scope = (caller.tenant, model.id, model.revision, request.task, model.settings, __version__)
+        return hashlib.blake2b(self._encode((scope, request.work)), key=self._secret, digest_size=32).digest()
+
+    async def lookup(self, key: bytes) -> Kept | None:
+        """A finished answer, if one is kept."""
+        kept = await self._blobs.get(key)
+        return self._decode(kept) if kept is not None else None
+
+    def replay(self, kept: Kept) -> list[Event]:
+        """The kept events, with Started telling that this is a copy and how old it is."""
+        started = kept.events[0]
+        assert type(started) is Started  # only whole answers are kept
+        age = max(0, int(self._now() - kept.made))
+        copy = Started(started.revision, started.engine, "cache", age, started.limits, 0, started.warnings)
+        return [copy, *kept.events[1:]]
+
+    def flight(self, key: bytes) -> Flight | None:
+        """The flight to join, if this very request is being answered right now."""
+        return self._flights.get(key)
+
+    def lead(self, key: bytes, produce: Produce, *, is_shared: bool) -> Flight:
+        """Start a flight. One that is not shared cannot be joined, but its answer replaces the kept one."""
+        flight = Flight(produce, lambda landed: self._land(key, landed))
+        if is_shared:
+            self._flights[key] = flight
+        return flight
+
+    def _land(self, key: bytes, flight: Flight) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+        if flight.is_whole and _is_keepable(flight.log):
+            task = asyncio.create_task(self._keep(key, [event for event in flight.log if type(event) is not Waiting]))
+            self._puts.add(task)
+            task.add_done_callback(self._puts.discard)
+
+    async def _keep(self, key: bytes, events: list[Event]) -> None:
+        answer = self._encode(Kept(self._now(), events))
+        if len(answer) <= MAX_ANSWER:
+            await self._blobs.put(key, answer, self._ttl)
+
+
+def _is_keepable(events: list[Event]) -> bool:
+    whole = bool(events) and type(events[-1]) is Done
+    return whole and not any(type(e) is Finish and e.reason is FinishReason.CANCELLED for e in events)
+
+
+def wants_cache(request: InferenceRequest) -> tuple[bool, bool]:
+    """Whether a kept answer may serve this request, and whether its answer may be kept (DESIGN §6, Cache)."""
+    options, work = request.options, request.work
+    if options.use_cache is not None:
+        may_keep = options.use_cache or options.cache_sampled or _is_deterministic(work)
+        return options.use_cache, may_keep
+    by_default = options.cache_sampled or _is_deterministic(work)
+    return by_default, by_default
+
+
+def _is_deterministic(work: object) -> bool:
+    return not isinstance(work, TextGeneration) or not work.sampling.do_sample or work.sampling.seed is not None

@@ -1,0 +1,143 @@
+"""The line itself: one function from an asked request to its events. Each stage is a file of its own.
+
+Knows no wire format. What a request holds belongs to its tally; these generators only look.
+"""
+
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from pronto.core.errors import Draining, Stopped
+from pronto.core.events import Done, Event, Started, Times, Waiting
+from pronto.core.identity import Caller
+from pronto.core.model import Model
+from pronto.core.request import InferenceRequest
+from pronto.fleet.replica import Tally
+from pronto.gateway.cache import Cache, wants_cache
+from pronto.gateway.limits import Limits
+from pronto.gateway.models import Models
+from pronto.gateway.prepare import Preparation
+from pronto.gateway.rules import Rules
+from pronto.gateway.usage import Usage
+
+RECHECK = 5.0  # seconds after which a running answer looks again whether its token still holds
+
+
+class Gateway:
+    """Everything between a decoded request and a worker. `clock` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        models: Models,
+        preparation: Preparation,
+        cache: Cache,
+        limits: Limits,
+        usage: Usage,
+        rules: Rules,
+        *,
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self.models, self.limits = models, limits
+        self._preparation, self._cache, self._usage, self._rules = preparation, cache, usage, rules
+        self._clock, self._rng = clock, rng
+        self.is_accepting = True
+
+    async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]:
+        """Answer a request. Every refusal is raised as a ProntoError before Started."""
+        if not self.is_accepting:
+            raise Draining()
+        model = self.models.resolve(request.model, request.task)
+        self._rules.check(caller, model)
+        lease = self.limits.enter(caller)
+        try:
+            may_look, may_keep = wants_cache(request)
+            key = self._cache.key(caller, model, request)
+            kept = await self._cache.lookup(key) if may_look else None
+            if kept is not None:
+                await self._usage.hit(caller, model, request)
+                for event in self._cache.replay(kept):
+                    yield event
+                return
+            flight = self._cache.flight(key) if may_look else None
+            if flight is not None:
+                events = self._follow(caller, model, request, flight.events())
+            elif may_keep:
+                flight = self._cache.lead(key, lambda: self._generate(caller, model, request), is_shared=may_look)
+                events = flight.events()
+            else:
+                events = self._generate(caller, model, request)
+            recheck = self._clock() + RECHECK
+            async with aclosing(events):
+                async for event in events:
+                    if self._clock() >= recheck:
+                        recheck = await self._check_again(caller)
+                    yield event
+        finally:
+            lease.release()
+
+    async def _generate(self, caller: Caller, model: Model, request: InferenceRequest) -> AsyncGenerator[Event, None]:
+        """From a request that no kept answer serves to its events; in the order that DESIGN §1 draws."""
+        began = self._clock()
+        prepared = await self._preparation.try_prepare(model, request, self._rng)
+        validation = self._clock() - began
+        async with aclosing(self.models.ready(model, request.options)) as steps:
+            async for step in steps:
+                if isinstance(step, Waiting):
+                    yield step
+                else:
+                    deployment = step
+        ready = prepared or await self._preparation.prepare(deployment.model, request, self._rng)
+        queued = self._clock()
+        admission = deployment.admit(
+            caller.tenant,
+            prompt_tokens=ready.prompt_tokens,
+            max_new_tokens=ready.max_new_tokens,
+            choices=ready.choices,
+            weight=self._rules.weight(caller),
+            deadline=queued + min(self._rules.queue_timeout, request.options.timeout or self._rules.queue_timeout),
+        )
+        async with aclosing(admission) as steps:
+            async for step in steps:
+                if isinstance(step, Waiting):
+                    yield step
+                else:
+                    permit = step
+        admitted = self._clock()
+        queue_ms = (admitted - queued) * 1000
+        tally = Tally(ready.prompt_tokens)
+        tally.on_close(lambda _: permit.release())
+        try:
+            await self._usage.open(caller, model, request, tally, int(queue_ms))
+        except BaseException:
+            tally.close("refused")
+            raise
+        started = Started(
+            model.revision, model.engine, deployment.compute, queued_ms=int(queue_ms), warnings=ready.warnings
+        )
+        async with aclosing(deployment.run(ready.request, tally, permit)) as events:
+            async for event in events:
+                if started is not None:
+                    yield started
+                    started = None
+                if type(event) is Done:
+                    if tally.settled is not None:
+                        await tally.settled
+                    inference_ms = (self._clock() - admitted) * 1000
+                    event = Done(event.usage, Times(validation * 1000, queue_ms, inference_ms))
+                yield event
+
+    async def _follow(
+        self, caller: Caller, model: Model, request: InferenceRequest, events: AsyncGenerator[Event, None]
+    ) -> AsyncGenerator[Event, None]:
+        """Somebody else's generation: it costs this caller a request, and no tokens."""
+        async with aclosing(events):
+            async for event in events:
+                if type(event) is Done:
+                    await self._usage.hit(caller, model, request)
+                yield event
+
+    async def _check_again(self, caller: Caller) -> float:
+        if not await self._rules.still_valid(caller):
+            raise Stopped("Your token was revoked or has expired while the answer was on its way.", reason="revoked")
+        return self._clock() + RECHECK

@@ -1,0 +1,48 @@
+"""Text generation on the Hugging Face routes: the full text by default, a list of one, details as TGI's."""
+
+import msgspec
+
+from pronto.core.request import TextGeneration
+from pronto.wire.base import Raw
+from pronto.wire.faults import Malformed
+from pronto.wire.options import OptionsBody
+from pronto.wire.text_reply import TextStyle, text_encoder
+from pronto.wire.text_request import Bounds, Parameters, TextBody, read_body, read_text, wants_details
+
+__all__ = ["Asked", "TextStyle", "read", "text_encoder"]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a body asks for, and how the answer shall look."""
+
+    work: TextGeneration
+    style: TextStyle
+    options: OptionsBody | None
+
+
+def read(raw: Raw, bounds: Bounds) -> Asked:
+    """Raises InvalidInput."""
+    body, parameters = _body(raw)
+    streams = bool(body.stream)
+    work = read_text(body.inputs, parameters, bounds, streams=streams)
+    full_text = parameters.return_full_text
+    if full_text is None:
+        # huggingface_hub documents false as its default and sends it only in old versions.
+        full_text = "hf_hub/" not in raw.headers.get("user-agent", "")
+    style = TextStyle(
+        is_list=True,
+        streams=streams,
+        details=wants_details(parameters),
+        prefix=body.inputs if full_text else "",
+        characters=len(body.inputs),
+    )
+    return Asked(work, style, body.options)
+
+
+def _body(raw: Raw) -> tuple[TextBody, Parameters]:
+    if raw.headers.get("content-type", "").startswith("text/plain"):
+        try:
+            return TextBody(inputs=raw.body.decode()), Parameters()
+        except UnicodeDecodeError:
+            raise Malformed("The request body must be UTF-8 text, or JSON with `inputs`.") from None
+    return read_body(raw.body)

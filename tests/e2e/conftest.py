@@ -1,0 +1,44 @@
+"""One real server for most end-to-end tests, with a tiny Llama on OpenVINO and the echo models."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import Server, make_account, run_cli
+from tests.tiny_models import build_tiny_llama
+
+ECHO = ("echo", "slow-2s", "slow-load", "fail-start", "fail-mid", "crash", "hang")
+
+
+def add_models(data_dir: Path, tiny: Path) -> None:
+    run_cli(data_dir, "models", "add", "tiny/llama", "--source", str(tiny), "--default", "--preload")
+    for name in ECHO:
+        run_cli(data_dir, "models", "add", f"test/{name}", "--source", str(tiny), "--engine", "echo")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    return build_tiny_llama(tmp_path_factory.mktemp("tiny") / "llama")
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory, tiny_llama):
+    folder = tmp_path_factory.mktemp("data")
+    run_cli(folder, "users", "list")
+    add_models(folder, tiny_llama)
+    run_cli(folder, "models", "pull", "tiny/llama")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def token(data_dir):
+    return make_account(data_dir, "alice")
+
+
+@pytest.fixture(scope="session")
+def server(data_dir, token):
+    running = Server(data_dir)
+    running.token = token
+    running.model = "tiny/llama"
+    yield running
+    assert running.stop() == 0
