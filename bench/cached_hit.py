@@ -36,7 +36,7 @@ def main() -> None:
         with server.serve(Path(folder), token=token, core=SERVER_CORE) as ours, server.bare(core=SERVER_CORE) as bare:
             target = echo_model.target(ours.url, token, cached=True)
             warm(target)
-            pairs = {"pronto, cached": target, "bare Starlette": target._replace(url=f"{bare.url}/models/echo")}
+            pairs = {"pronto, cached": target, "bare Starlette": target._replace(url=f"{bare.url}/models/bench/echo")}
             for _ in range(asked.rounds):
                 for name, where in pairs.items():
                     load = wrk.run(where, connections=asked.connections, seconds=asked.seconds, core=LOAD_CORE)

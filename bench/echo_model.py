@@ -7,7 +7,7 @@ from wrk import Target
 
 ENTRY = """
 [[models]]
-id = "echo"
+id = "bench/echo"
 task = "text-generation"
 engine = "echo"
 plan = "free"
@@ -17,7 +17,7 @@ plan = "free"
 def prepare(data: Path) -> str:
     """A data directory with the echo model and one account; returns its token."""
     data.mkdir(parents=True, exist_ok=True)
-    (data / "models.toml").write_text(ENTRY)
+    (data / "catalog.toml").write_text(ENTRY)
     return new_account(data)
 
 
@@ -27,4 +27,4 @@ def target(url: str, token: str, *, cached: bool) -> Target:
     if not cached:
         headers["x-use-cache"] = "0"
     body = b'{"inputs": "Once upon a time there was a server", "parameters": {"max_new_tokens": 8}}'
-    return Target(f"{url}/models/echo", body, headers)
+    return Target(f"{url}/models/bench/echo", body, headers)

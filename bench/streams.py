@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+OK = b"HTTP/1.1 200"
 EVENT = b"data: {"
 END = b"0\r\n\r\n"  # the last chunk of a chunked body
 LIMIT = 300.0  # seconds for one stream
@@ -59,11 +60,14 @@ class _Reader(asyncio.Protocol):
         if seen and not self._tokens:
             self._first = time.perf_counter() - self._began
         self._tokens += seen
-        if data.endswith(END):
-            if self._head.startswith(b"HTTP/1.1 200") and b'"error"' not in self._head and self._tokens:
-                self.ended.set_result(Stream(self._tokens, self._first))
-            else:
-                self.ended.set_exception(RuntimeError(self._head.decode(errors="replace")))
+        if self.ended.done():
+            return
+        # Whatever is not a stream of tokens ends the benchmark at once; its body need not be chunked.
+        is_refused = len(self._head) >= len(OK) and not self._head.startswith(OK)
+        if is_refused or b'"error"' in data[-256:]:
+            self.ended.set_exception(RuntimeError(self._head.decode(errors="replace")))
+        elif data.endswith(END):
+            self.ended.set_result(Stream(self._tokens, self._first))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():

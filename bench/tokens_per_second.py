@@ -68,7 +68,7 @@ def own_cpu(asked: argparse.Namespace) -> float:
         with server.serve(Path(folder), token=token) as ours:
             text = " ".join(["word"] * NEW_TOKENS)
             body: dict[str, object] = {"inputs": text, "parameters": {"max_new_tokens": NEW_TOKENS}, "stream": True}
-            one = streams.message(ours.url, token, "/models/echo", body)
+            one = streams.message(ours.url, token, "/models/bench/echo", body)
             asyncio.run(streams.measure(ours.url, [one] * 64, 32))
             before = _cpu_of(ours.pid)
             measured = asyncio.run(streams.measure(ours.url, [one] * asked.echo_streams, 32))

@@ -23,7 +23,7 @@ def main() -> None:
         token = echo_model.prepare(Path(folder))
         with server.serve(Path(folder), token=token, core=SERVER_CORE) as ours, server.bare(core=SERVER_CORE) as bare:
             target = echo_model.target(ours.url, token, cached=False)
-            pairs = {"pronto, echo": target, "bare Starlette": target._replace(url=f"{bare.url}/models/echo")}
+            pairs = {"pronto, echo": target, "bare Starlette": target._replace(url=f"{bare.url}/models/bench/echo")}
             wrk.run(target, connections=1, seconds=1, core=LOAD_CORE)
             for _ in range(asked.rounds):
                 for connections in (1, 10):

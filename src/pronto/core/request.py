@@ -84,13 +84,18 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, tag="export"):
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
-    """Download a repository at a revision into `target`, which appears atomically when it is whole."""
+    """Download a repository: `target/<commit>` appears atomically when it is whole.
+
+    A revision that is no commit is pinned to one when the download begins: `target/pinned.json` says which.
+    """
 
     repo: str
-    revision: str
+    revision: str  # a commit, branch or tag
     target: str
     endpoint: str | None = None  # None: the Hub's own address
     token: str | None = None  # of the Hub, for gated repositories
+    limit_bytes: int | None = None  # more is refused before anything is downloaded
+    convert: bool = False  # True: pickled weights are turned into safetensors where there are no others
 
 
 Work = TextGeneration | Prepare | CheckGrammar | Export | Pull

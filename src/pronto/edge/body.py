@@ -12,8 +12,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, timeout: float) -> bytes:
-    """At most `limit` bytes within `timeout` seconds. Raises TooLarge, HttpFault (408, 415) and ClientLeft."""
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, seconds: float) -> bytes:
+    """At most `limit` bytes within `seconds`. Raises TooLarge, HttpFault (408, 415) and ClientLeft."""
     if headers.get("content-encoding", "identity") not in ("identity", ""):
         raise encoded_body()
     length = headers.get("content-length")
@@ -25,10 +25,10 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, ti
     else:
         # Entering a timeout takes longer than all of the above, and most bodies are here before it is needed.
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 body = await _rest(first.value or await first.rest(), receive, limit)
         except TimeoutError:
-            raise body_too_slow(timeout) from None
+            raise body_too_slow(seconds) from None
     if len(body) > limit:
         raise too_large(limit)
     return body

@@ -47,4 +47,3 @@ def internal(error: Exception, request_id: str) -> HttpFault:
         status=500,
         error_type="internal",
     )
-

@@ -78,7 +78,7 @@ class Metrics:
         self._tokens = {name: Histogram(TOKEN_BUCKETS) for name in _TOKENS}
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self.registry = CollectorRegistry()
-        self.registry.register(self)  # type: ignore[arg-type]  # a collector needs `collect` only
+        self.registry.register(self)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show what `read` gives at every scrape: `tgi_queue_size`, `tgi_batch_current_size`, ..."""

@@ -57,7 +57,7 @@ def _resume(coroutine: Coroutine[Any, Any, _Value], pending: Any) -> Generator[A
             except StopIteration as stop:
                 return cast(_Value, stop.value)
         else:
-            return (yield from coroutine)  # type: ignore[misc]  # a started coroutine goes on where it waits
+            return cast(_Value, (yield from coroutine))  # a started coroutine goes on where it waits
 
 
 @awaitable_generator
@@ -66,4 +66,4 @@ def _throw(coroutine: Coroutine[Any, Any, _Value], error: BaseException) -> Gene
         pending = coroutine.throw(error)
     except StopIteration as stop:
         return cast(_Value, stop.value)
-    return (yield from _resume(coroutine, pending))  # type: ignore[misc]  # see above
+    return (yield from _resume(coroutine, pending))

@@ -26,7 +26,7 @@ class Outcome:
     def __init__(self) -> None:
         self.done: Done | None = None
         self.error: ProntoError | None = None  # in a stream whose status had been sent
-        self.first_token: float | None = None  # loop time
+        self.first_token: float | None = None  # seconds from the start of the stream's work
         self.is_cached = False
 
     def note(self, event: Event) -> None:
@@ -45,11 +45,10 @@ async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> 
 
 async def collect(events: AsyncGenerator[Event, None], encoder: Encoder) -> tuple[bytes, Outcome]:
     """The body of a whole answer. Raises what the gateway raises, and HttpFault for an answer without an end."""
-    outcome = Outcome()
+    outcome, feed = Outcome(), encoder.feed
     async with aclosing(events):
         async for event in events:
-            kind = type(event)
-            body = encoder.feed(event)
+            kind, body = type(event), feed(event)
             if kind is Started or kind is Done:
                 outcome.note(event)
                 if kind is Done:
@@ -161,7 +160,7 @@ class Stream:
             return
         self._last = self._loop.time()
         if self.outcome.first_token is None and not data.startswith(b":"):
-            self.outcome.first_token = self._last
+            self.outcome.first_token = self._last - self._began
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def _break_silence(self) -> None:

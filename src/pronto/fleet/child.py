@@ -1,6 +1,7 @@
 """A worker's process as its parent sees it: spawned, watched, signalled, reaped. Knows nothing of messages."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -30,9 +31,7 @@ NETWORK = frozenset(
 
 def worker_environment(environment: Mapping[str, str], *, threads: int, has_network: bool) -> dict[str, str]:
     """What a worker may know of the gateway's environment: no secret, and no way to the Hub unless it downloads."""
-    passed = {
-        name: value for name, value in environment.items() if name in PASSED or name.startswith(PASSED_PREFIXES)
-    }
+    passed = {name: value for name, value in environment.items() if name in PASSED or name.startswith(PASSED_PREFIXES)}
     passed["TOKENIZERS_PARALLELISM"] = "false"
     if has_network:
         passed |= {name: value for name, value in environment.items() if name in NETWORK}
@@ -100,10 +99,8 @@ class Child:
     def signal(self, number: signal.Signals, *, is_for_group: bool = True) -> None:
         """Signal the worker, with everything that it started unless told otherwise."""
         if self.returncode is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 (os.killpg if is_for_group else os.kill)(self.pid, number)
-            except ProcessLookupError:
-                pass
 
     def describe_exit(self) -> str:
         """A sentence on how it ended."""

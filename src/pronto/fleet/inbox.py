@@ -78,8 +78,9 @@ class Inboxes:
             if self._died is not None:
                 raise WorkerDied(self._died)
             self._add(inbox.id, request)
-        except BaseException as error:
-            _close(tally, "died" if isinstance(error, WorkerDied) else "refused")
+        except BaseException:
+            # The worker has never had it: the request had no part in its death.
+            _close(tally, "refused")
             raise
         self._open[inbox.id] = inbox
         return inbox

@@ -53,7 +53,7 @@ class Tally:
     closes all of its tallies. Nobody else closes a tally that a worker was given. Closing is idempotent.
     """
 
-    __slots__ = ("_closers", "generated_tokens", "prompt_tokens", "outcome", "finish", "closed", "settled", "started")
+    __slots__ = ("_closers", "closed", "finish", "generated_tokens", "outcome", "prompt_tokens", "settled", "started")
 
     def __init__(self, prompt_tokens: int = 0) -> None:
         self.prompt_tokens = prompt_tokens
@@ -109,7 +109,7 @@ class Replica(Protocol):
         ...
 
     def run(self, request: InferenceRequest, tally: Tally) -> AsyncGenerator[Event, None]:
-        """Yield the request's events. Leaving early only queues a cancel; the tally is closed by the worker's last frame.
+        """Yield the request's events. Leaving early only queues a cancel; the worker's last frame closes the tally.
 
         Raises InvalidInput or GenerationFailed as the engine said, WorkerDied when the worker ended first.
         """

@@ -1,52 +1,46 @@
 """Collects the events of one text answer. Shared by the dialects; knows no wire format."""
 
+from collections.abc import Iterable
+
 from pronto.core.events import Done, Event, Finish, FinishReason, Started, Token, ToolCall
 
 
 class Choice:
     """One continuation as it stands so far."""
 
-    __slots__ = ("_logprobs", "_texts", "count", "reason", "seed", "tokens")
+    __slots__ = ("reason", "seed", "tokens")
 
     def __init__(self) -> None:
-        self.count = 0  # tokens produced
-        self.tokens: list[Token] = []  # empty when the fold does not keep them
+        self.tokens: list[Token] = []
         self.reason: FinishReason | None = None
         self.seed: int | None = None
-        self._texts: list[str] = []
-        self._logprobs = 0.0
-
-    def add(self, token: Token, keeps_tokens: bool) -> None:
-        """Take note of one token. Special tokens are no part of the text."""
-        self.count += 1
-        if not token.special:
-            self._texts.append(token.text)
-        if token.logprob is not None:
-            self._logprobs += token.logprob
-        if keeps_tokens:
-            self.tokens.append(token)
 
     @property
     def text(self) -> str:
-        return "".join(self._texts)
+        """What was generated; special tokens are no part of it."""
+        return "".join([token.text for token in self.tokens if not token.special])
 
     @property
     def mean_logprob(self) -> float:
         """By which the best of several continuations is chosen; minus infinity without tokens."""
-        return self._logprobs / self.count if self.count else float("-inf")
+        if not self.tokens:
+            return float("-inf")
+        return sum(token.logprob or 0.0 for token in self.tokens) / len(self.tokens)
 
 
 class Fold:
     """The sum of the events so far. `done` is set by the last one."""
 
-    __slots__ = ("choices", "done", "keeps_tokens", "started", "tool_calls")
+    __slots__ = ("choices", "done", "started", "tool_calls")
 
-    def __init__(self, *, keeps_tokens: bool = False) -> None:
-        self.keeps_tokens = keeps_tokens
+    def __init__(self, events: Iterable[Event] = ()) -> None:
         self.started: Started | None = None
         self.done: Done | None = None
         self.choices: dict[int, Choice] = {}
         self.tool_calls: list[ToolCall] = []
+        add = self.add
+        for event in events:
+            add(event)
 
     def choice(self, number: int) -> Choice:
         """The continuation of this number, made when it is first seen."""
@@ -57,12 +51,13 @@ class Fold:
 
     def add(self, event: Event) -> None:
         """Take one event in. Events that say nothing of text are passed over."""
-        kind = type(event)
-        if kind is Token:
-            assert isinstance(event, Token)
-            self.choice(event.choice).add(event, self.keeps_tokens)
-        elif kind is Finish:
-            assert isinstance(event, Finish)
+        if type(event) is Token:
+            # By far the most frequent event, so it gets the shortest way.
+            try:
+                self.choices[event.choice].tokens.append(event)
+            except KeyError:
+                self.choice(event.choice).tokens.append(event)
+        elif isinstance(event, Finish):
             choice = self.choice(event.choice)
             choice.reason, choice.seed = event.reason, event.seed
         elif isinstance(event, Started):
@@ -75,5 +70,5 @@ class Fold:
     def ranked(self) -> list[Choice]:
         """The continuations, the one with the highest mean log-probability first; never empty."""
         if len(self.choices) < 2:
-            return [self.choice(0)] if not self.choices else list(self.choices.values())
+            return list(self.choices.values()) or [self.choice(0)]
         return sorted(self.choices.values(), key=lambda choice: choice.mean_logprob, reverse=True)

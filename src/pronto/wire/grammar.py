@@ -16,7 +16,7 @@ class GrammarBody(msgspec.Struct, frozen=True):
     """`{"type": "json" | "json_object" | "json_schema" | "regex", "value": ...}`."""
 
     type: str
-    value: msgspec.Raw = msgspec.Raw(b"null")
+    value: msgspec.Raw
 
 
 def read_grammar(body: GrammarBody) -> Grammar:

@@ -94,7 +94,8 @@ class WholeText:
 
     def __init__(self, style: TextStyle) -> None:
         self._style = style
-        self._fold = Fold(keeps_tokens=style.details)
+        self._events: list[Event] = []
+        self._fold = Fold()
 
     @property
     def headers(self) -> Headers:
@@ -104,7 +105,7 @@ class WholeText:
         return whole_headers(started, done, self._style.characters)
 
     def feed(self, event: Event) -> bytes:
-        self._fold.add(event)
+        self._events.append(event)
         return self._answer() if type(event) is Done else b""
 
     def flush(self) -> bytes:
@@ -117,7 +118,7 @@ class WholeText:
         return faults.hf_document(faults.fault(error))
 
     def _answer(self) -> bytes:
-        style = self._style
+        style, self._fold = self._style, Fold(self._events)
         best, *losers = self._fold.ranked()
         details = _details(best, losers, style.prefix) if style.details else UNSET
         answer = TextAnswer(style.prefix + best.text, details)
@@ -174,7 +175,7 @@ class StreamedText:
         details = None
         if self._style.details:
             reason = _REASONS[choice.reason or FinishReason.LENGTH]
-            details = StreamDetails(reason, choice.count, choice.seed, done.usage.prompt_tokens)
+            details = StreamDetails(reason, len(choice.tokens), choice.seed, done.usage.prompt_tokens)
         # Clients need a token in every frame: when the last one has left already, an empty special one stands in.
         token = _token(self._held) if self._held else TokenBody(self._last.id if self._last else 0, "", 0.0, True)
         top = _top(self._held) if self._held else UNSET
@@ -239,7 +240,7 @@ def _ascii(text: str) -> bytes:
 def _details(best: Choice, losers: list[Choice], prefix: str) -> DetailsBody:
     return DetailsBody(
         _reason(best),
-        best.count,
+        len(best.tokens),
         best.seed,
         [],
         [_token(token) for token in best.tokens],
@@ -250,7 +251,9 @@ def _details(best: Choice, losers: list[Choice], prefix: str) -> DetailsBody:
 
 def _loser(choice: Choice, prefix: str) -> ChoiceBody:
     tokens = [_token(token) for token in choice.tokens]
-    return ChoiceBody(prefix + choice.text, _reason(choice), choice.count, choice.seed, [], tokens, _all_tops(choice))
+    return ChoiceBody(
+        prefix + choice.text, _reason(choice), len(choice.tokens), choice.seed, [], tokens, _all_tops(choice)
+    )
 
 
 def _reason(choice: Choice) -> str:

@@ -1,5 +1,7 @@
 """The routes of text-generation-inference: `/`, `/generate`, `/generate_stream`. Knows no HTTP and no other task."""
 
+import msgspec
+
 from pronto.core.errors import ProntoError
 from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
@@ -8,6 +10,28 @@ from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.options import read_options
 from pronto.wire.text_reply import TextStyle, text_encoder
 from pronto.wire.text_request import Bounds, read_body, read_text, wants_details
+
+
+class InfoBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`/info` with the fields of TGI 3, and those of 2.0 that clients still read."""
+
+    model_id: str
+    model_sha: str
+    model_pipeline_tag: str
+    model_dtype: str
+    model_device_type: str
+    max_concurrent_requests: int
+    max_best_of: int
+    max_stop_sequences: int
+    max_input_tokens: int
+    max_input_length: int  # the same, under its older name
+    max_total_tokens: int
+    validation_workers: int
+    max_client_batch_size: int
+    router: str
+    version: str
+    sha: str | None
+    docker_label: str | None
 
 
 class TgiDialect:

@@ -1,0 +1,34 @@
+"""What goes wrong, as huggingface_hub shows it, and what to do then."""
+
+import os
+import time
+
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import OverloadedError, ValidationError
+
+URL = os.environ.get("PRONTO_URL", "http://127.0.0.1:8080")
+MODEL = os.environ.get("PRONTO_MODEL", "pronto/demo")
+
+# A model that is not loaded yet is waited for, instead of an error.
+client = InferenceClient(
+    model=f"{URL}/models/{MODEL}", token=os.environ["PRONTO_TOKEN"], headers={"x-wait-for-model": "1"}
+)
+
+
+def ask(prompt: str, attempts: int = 5) -> str:
+    """Ask again when the server is full; after 1, 2, 4, ... seconds."""
+    for attempt in range(attempts):
+        try:
+            return client.text_generation(prompt, max_new_tokens=8)
+        except OverloadedError:
+            time.sleep(2.0**attempt)
+    raise TimeoutError("The server stayed full.")
+
+
+print(ask("Once upon a time"))
+
+try:
+    client.text_generation("Once upon a time", max_new_tokens=10_000_000)
+except ValidationError as error:
+    # The same request will fail again: the message says what to change.
+    print("refused:", error)

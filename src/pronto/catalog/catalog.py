@@ -1,0 +1,123 @@
+"""The models by name: the curated list and `catalog.toml` of the data directory. Knows nothing of their files."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pronto.catalog import entries
+from pronto.catalog.entries import FILE
+from pronto.core.errors import InvalidInput, ModelNotFound
+from pronto.core.model import Model
+from pronto.core.tasks import Task
+from pronto.observe import logger
+
+log = logger("catalog")
+
+# A change within the same tick of the file system's clock leaves the signature as it was: look twice at a fresh file.
+_SETTLED = 0.1  # seconds
+
+_Signature = tuple[int, int, int]  # modification time, inode, size
+
+# Two names of the Hub for one ability: `/pipeline/{task}/{id}` chooses between them.
+_FITS = {
+    Task.FEATURE_EXTRACTION: frozenset({Task.SENTENCE_SIMILARITY}),
+    Task.SENTENCE_SIMILARITY: frozenset({Task.FEATURE_EXTRACTION}),
+}
+
+
+class Catalog:
+    """`clock` gives monotonic seconds. A faulty file raises ValueError here, and later keeps what was there."""
+
+    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._clock = data_dir / FILE, clock
+        self._curated = entries.curated()
+        self._models: tuple[Model, ...] = ()
+        self._by_name: dict[str, Model] = {}
+        self._default: str | None = None
+        self._signature = self._look()
+        self._read_at = clock()
+        self._text: str | None = self._read()  # None: it could not be read, which was logged
+        self._build(self._text or "")
+
+    @property
+    def default(self) -> str | None:
+        """The model of routes that name none, when the file names one."""
+        return self._default
+
+    def resolve(self, name: str, task: Task | None) -> Model:
+        """The model of an id, an alias, or either with a `:provider` behind it. `task` None: whatever it does.
+
+        Raises ModelNotFound, and InvalidInput when the model has another task. `revision` is filled in by Library.
+        """
+        model = self._by_name.get(name)
+        if model is None:
+            model = self._by_name.get(name.partition(":")[0])
+            if model is None:
+                raise ModelNotFound(name)
+        if task is not None and task is not model.task and task not in _FITS.get(model.task, ()):
+            raise InvalidInput(f"Model {model.id} has the task {model.task}, not {task}")
+        return model
+
+    def get(self, id: str) -> Model:
+        """Raises ModelNotFound. Aliases are no ids."""
+        model = self._by_name.get(id)
+        if model is None or model.id != id:
+            raise ModelNotFound(id)
+        return model
+
+    def list(self) -> Sequence[Model]:
+        """The operator's own first, then the curated ones."""
+        return self._models
+
+    def reload_if_changed(self) -> bool:
+        """Whether there are new entries. One `stat` when nothing happened; a broken file is logged once."""
+        signature = self._look()
+        if signature == self._signature and self._clock() - self._read_at > _SETTLED:
+            return False
+        if signature != self._signature:
+            self._read_at = self._clock()
+        self._signature = signature
+        try:
+            text = self._read()
+        except ValueError as error:
+            if self._text is not None:
+                log.warning("the catalog stays as it was", reason=str(error))
+            self._text = None
+            return False
+        if text == self._text:
+            return False
+        self._text = text
+        try:
+            self._build(text)
+        except ValueError as error:
+            log.warning("the catalog stays as it was", reason=str(error))
+            return False
+        return True
+
+    def _look(self) -> _Signature | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+    def _read(self) -> str:
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{FILE} cannot be read: {error}") from None
+
+    def _build(self, text: str) -> None:
+        own = entries.parse(text, FILE)
+        models, by_name = [], dict[str, Model]()
+        for entry in entries.merge(self._curated, own):
+            model = entries.to_model(entry)
+            models.append(model)
+            for name in (model.id, *model.aliases):
+                if by_name.setdefault(name, model) is not model:
+                    raise ValueError(f"{FILE}: {by_name[name].id} and {model.id} share the name {name}")
+        if own.default is not None and own.default not in by_name:
+            raise ValueError(f"{FILE}: `default` is {own.default}, and there is no such model")
+        self._models, self._by_name, self._default = tuple(models), by_name, own.default

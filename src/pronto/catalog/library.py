@@ -1,0 +1,297 @@
+"""What of each model is on this disk, and which work is left until its engine can load it.
+
+Knows folders and manifests; it opens no weights and does no work itself.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pronto.catalog.detect import MANIFEST, check, context_of, size_text
+from pronto.catalog.disk import Disk, folder_bytes
+from pronto.catalog.entries import COMMIT
+from pronto.catalog.hub import Hub
+from pronto.catalog.names import key_of
+from pronto.catalog.sources import Description, LocalFolder, describe_folder
+from pronto.core.model import Model, State
+from pronto.core.request import Export, Pull
+from pronto.engines import registry
+
+FRESH = 1.0  # seconds that `locate` trusts what it saw on the disk
+INT8_ABOVE = 1_000_000_000  # parameters
+PINNED = "pinned.json"
+
+_DISK_PER_PARAMETER = {
+    "fp16": 2.0,
+    "int8": 3.1,
+    "int4": 2.7,
+}  # bytes at the fullest moment: the fp16 graph stands beside
+_EXPORTERS = {"openvino-export": ("openvino", "openvino-tokenizers", "optimum-intel")}  # packages that shape the result
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of work for a worker."""
+
+    engine: str  # a name in engines/registry.py
+    work: Pull | Export
+    stage: str  # pull | export
+    bytes: int  # that it will write, about; 0: not known
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    asked: Model
+    located: Model
+    until: float  # monotonic seconds
+
+
+class Library:
+    """`disk_mb` None: all but 2 GB of what is free. `endpoint`, `token`: the Hub's. `clock`: monotonic seconds."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        disk_mb: int | None = None,
+        endpoint: str | None = None,
+        token: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # Workers have working directories of their own.
+        self._root = data_dir.resolve()
+        self._models, self._exports = self._root / "models", self._root / "exports"
+        self._disk = Disk((self._models, self._exports), disk_mb)
+        self._folders, self._hub = LocalFolder(self._root), Hub(endpoint, token)
+        self._clock = clock
+        self._seen: dict[str, _Seen] = {}
+        self._described: dict[tuple[str, str], Description] = {}
+
+    def locate(self, model: Model) -> Model:
+        """The model with revision, folder, exported and context filled in from disk; it looks once a second at most."""
+        seen = self._seen.get(model.id)
+        if seen is not None and seen.asked is model and self._clock() < seen.until:
+            return seen.located
+        return self._look(model)
+
+    def jobs(self, model: Model) -> Sequence[Job]:
+        """What is left to do, the next piece first; empty when the engine can load. Always looks at the disk.
+
+        Ask again after each job: what an export is called is known when the pull has pinned the revision.
+        Raises ValueError with a sentence when the model cannot or must not be served from here.
+        """
+        entry = registry.ENTRIES.get(model.engine)
+        if entry is None:
+            raise ValueError(f"This version of Pronto has no engine {model.engine!r} yet, so {model.id} cannot run.")
+        model = self._look(model)
+        if _needs_no_files(model):
+            return ()
+        if model.exported is not None:
+            _touch(Path(model.exported) / MANIFEST)
+            return ()
+        if model.folder is None:
+            return (self._pull(model),)
+        description = self._description(model)
+        check(description)
+        return () if entry.exporter is None else (self._export(model, description, entry.exporter),)
+
+    def state(self, model: Model) -> State:
+        """described, pulled or exported, from the disk alone."""
+        model = self._look(model)
+        entry = registry.ENTRIES.get(model.engine)
+        if model.exported is not None or _needs_no_files(model):
+            return State.EXPORTED
+        if model.folder is None:
+            return State.DESCRIBED
+        return State.EXPORTED if entry is not None and entry.exporter is None else State.PULLED
+
+    def used_bytes(self) -> int:
+        """Of all pulled and exported files."""
+        return self._disk.used()
+
+    def prune(self, need: int | None = None) -> int:
+        """Remove exports that a newer one of the same model has replaced, least recently used first.
+
+        Stops when `need` bytes are gained (None: removes all of them). Returns the bytes gained.
+        """
+        gained = 0
+        for folder in _replaced(self._exports):
+            if need is not None and gained >= need:
+                break
+            gained += folder_bytes(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        self._seen.clear()
+        return gained
+
+    def remove(self, model: Model) -> int:
+        """Remove what was pulled and exported for the model; a local source is never touched. Returns bytes gained."""
+        gained = 0
+        for folder in (self._models / key_of(model.id), self._exports / key_of(model.id)):
+            gained += folder_bytes(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        self._seen.pop(model.id, None)
+        return gained
+
+    def _look(self, model: Model) -> Model:
+        commit, folder = self._source(model)
+        is_own_export = folder is not None and (folder / MANIFEST).is_file()
+        exported = folder if is_own_export else self._exported(model, commit, folder)
+        located = msgspec.structs.replace(
+            model,
+            revision=commit if folder or exported or _needs_no_files(model) else "",
+            folder=str(folder) if folder else None,
+            exported=str(exported) if exported else None,
+        )
+        if folder is not None:
+            located = self._completed(located)
+        self._seen[model.id] = _Seen(model, located, self._clock() + FRESH)
+        return located
+
+    def _source(self, model: Model) -> tuple[str, Path | None]:
+        """(revision, folder of the files); "" and None for what is not here."""
+        if model.source.folder is not None:
+            folder = self._folders.path(model.source)
+            revision = self._folders.revision(model.source)
+            return revision, folder if revision else None
+        if model.source.repo is not None:
+            home = self._models / key_of(model.id)
+            commit = pinned(home, model.source.repo, model.source.revision)
+            folder = home / commit
+            return commit, folder if commit and folder.is_dir() else None
+        return hashlib.sha1(model.id.encode(), usedforsecurity=False).hexdigest(), None
+
+    def _completed(self, model: Model) -> Model:
+        """Context and size from the files where the entry does not say. Faults are told when it is to be loaded."""
+        if model.context is not None and model.size:
+            return model
+        try:
+            description = self._description(model)
+        except (OSError, ValueError):
+            return model
+        return msgspec.structs.replace(
+            model,
+            context=model.context or context_of(description),
+            size=model.size or size_text(description.parameters),
+        )
+
+    def _description(self, model: Model) -> Description:
+        assert model.folder is not None
+        key = (model.folder, model.revision)
+        if key not in self._described:
+            for stale in [other for other in self._described if other[0] == model.folder]:
+                del self._described[stale]
+            self._described[key] = describe_folder(Path(model.folder))
+        return self._described[key]
+
+    def _exported(self, model: Model, commit: str, folder: Path | None) -> Path | None:
+        entry = registry.ENTRIES.get(model.engine)
+        if entry is None or entry.exporter is None or not commit:
+            return None
+        weights = (model.settings.weights,) if model.settings.weights else ("fp16", "int8")
+        if folder is not None and not model.settings.weights:
+            try:
+                located = msgspec.structs.replace(model, folder=str(folder), revision=commit)
+                weights = (default_weights(self._description(located).parameters),)
+            except (OSError, ValueError):
+                return None
+        for kind in weights:
+            target = self._target(model.id, commit, kind, entry.exporter)
+            if (target / MANIFEST).is_file():
+                return target
+        return None
+
+    def _target(self, id: str, commit: str, weights: str, exporter: str) -> Path:
+        return self._exports / key_of(id) / f"{commit[:12]}-{weights}-{_digest(commit, weights, exporter)}"
+
+    def _pull(self, model: Model) -> Job:
+        work = self._hub.fetch(model.source, self._models / key_of(model.id))
+        if model.source.folder is not None or work is None:
+            raise ValueError(f"The folder of {model.id}, {model.source.folder}, is not there. Please check its path.")
+        commit = pinned(Path(work.target), work.repo, model.source.revision)
+        room = self._disk.room()
+        if guess_bytes(model.size) > room:
+            room += self.prune(guess_bytes(model.size) - room)
+        work = msgspec.structs.replace(work, revision=commit or work.revision, limit_bytes=max(0, room))
+        return Job(engine="pull", work=work, stage="pull", bytes=guess_bytes(model.size))
+
+    def _export(self, model: Model, description: Description, exporter: str) -> Job:
+        weights = model.settings.weights or default_weights(description.parameters)
+        target = self._target(model.id, model.revision, weights, exporter)
+        need = int((description.parameters or 0) * _DISK_PER_PARAMETER[weights])
+        room = self._disk.room()
+        if need > room:
+            room += self.prune(need - room)
+        if need > room:
+            raise ValueError(
+                f"Making {model.id} ready needs about {need / 1e9:.1f} GB of disk, and {max(0, room) / 1e9:.1f} GB may "
+                "be used. Please make room, raise `disk_mb`, or remove a model with `pronto models rm ID --files`."
+            )
+        work = Export(folder=str(model.folder), target=str(target), weights=weights)
+        return Job(engine=exporter, work=work, stage="export", bytes=need)
+
+
+def default_weights(parameters: int | None) -> str:
+    """int8 above a billion parameters, where memory decides the speed."""
+    return "int8" if (parameters or 0) > INT8_ABOVE else "fp16"
+
+
+def pinned(home: Path, repo: str, revision: str | None) -> str:
+    """The commit that `revision` of `repo` was pinned to at the first pull into `home`; "" when it never was."""
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
+    try:
+        pin = json.loads((home / PINNED).read_bytes())
+        fits = pin["repo"] == repo and pin["revision"] == (revision or "main")
+        return str(pin["commit"]) if fits and COMMIT.fullmatch(pin["commit"]) else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def guess_bytes(size: str) -> int:
+    """Bytes of 16-bit weights from a size for people, "8B" or "110M"; 0 when it does not say."""
+    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*([KMB])\b", size)
+    return int(float(match[1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[match[2]] * 2) if match else 0
+
+
+def _needs_no_files(model: Model) -> bool:
+    return model.source.folder is None and model.source.repo is None
+
+
+def _digest(commit: str, weights: str, exporter: str) -> str:
+    parts = [commit, weights, *(f"{name} {_version(name)}" for name in _EXPORTERS.get(exporter, ()))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+_versions: dict[str, str] = {}
+
+
+def _version(package: str) -> str:
+    if package not in _versions:
+        try:
+            _versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            _versions[package] = "absent"
+    return _versions[package]
+
+
+def _replaced(exports: Path) -> list[Path]:
+    """Exports of which the same model has one that was used later; least recently used first."""
+    found = []
+    for home in exports.iterdir() if exports.is_dir() else ():
+        manifests = sorted(home.glob(f"*/{MANIFEST}"), key=lambda path: path.stat().st_mtime_ns)
+        found += manifests[:-1]
+    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+
+
+def _touch(manifest: Path) -> None:
+    """Its time says when the export was last used. A source folder may be read-only."""
+    try:
+        os.utime(manifest)
+    except OSError:
+        return

@@ -1,0 +1,48 @@
+"""Which files of a model's repository are served, and which names are safe. Pure: knows no disk and no network."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+SAFETENSORS = ".safetensors"
+PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npz"})
+_TEXT = frozenset({".json", ".txt", ".model", ".jinja", ".md"})
+_SAFE_PART = re.compile(r"[A-Za-z0-9_+=@,()-][A-Za-z0-9_.+=@,() -]{0,199}", re.ASCII)
+_ELSEWHERE = frozenset({"onnx", "openvino", "coreml", "original", "gguf", "flax", "tf", "runs"})  # folders of copies
+_MAX_DEPTH = 4
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a file name out of a repository stays inside its folder: relative, plain, not hidden, not deep."""
+    parts = name.split("/")
+    return len(parts) <= _MAX_DEPTH and all(_SAFE_PART.fullmatch(part) and ".." not in part for part in parts)
+
+
+def is_pickled(name: str) -> bool:
+    """Whether the file is of a kind that can run code when it is opened."""
+    return PurePosixPath(name).suffix.lower() in PICKLED
+
+
+def served_files(names: Iterable[str], *, with_pickled: bool = False) -> Sequence[str]:
+    """The files of a repository that are worth fetching: safetensors, JSON and the tokenizer's.
+
+    Copies of the weights in other formats are left out. `with_pickled`: pickled weights too, where there are no others.
+    """
+    safe = [name for name in names if is_safe_name(name) and name.split("/")[0] not in _ELSEWHERE]
+    weights = _weights([name for name in safe if name.endswith(SAFETENSORS)], is_pipeline="model_index.json" in safe)
+    if not weights and with_pickled:
+        weights = [name for name in safe if _is_pickled_weight(name)]
+    return sorted([name for name in safe if PurePosixPath(name).suffix in _TEXT] + weights)
+
+
+def _weights(names: list[str], *, is_pipeline: bool) -> list[str]:
+    """One copy of each weight. Mistral repositories hold everything twice, once as `consolidated`."""
+    plain = [name for name in names if ".fp16." not in name and ".non_ema." not in name]
+    chosen = plain or names
+    if is_pipeline:  # a file at the top is then a copy of all parts for another program
+        return [name for name in chosen if "/" in name]
+    return [name for name in chosen if not name.startswith("consolidated")] or chosen
+
+
+def _is_pickled_weight(name: str) -> bool:
+    return is_pickled(name) and PurePosixPath(name).suffix in (".bin", ".pt") and "training_args" not in name

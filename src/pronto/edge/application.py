@@ -1,0 +1,157 @@
+"""The ASGI application: matches the path, and hands inference to its handler and everything else to a page.
+
+Pure ASGI: no middleware stands between a stream and its server.
+"""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response as Page
+
+from pronto.core.errors import ProntoError
+from pronto.edge.body import Message, Receive, Send
+from pronto.edge.errors import bad_host, internal
+from pronto.edge.health import Health
+from pronto.edge.inference import Exchange, Inference
+from pronto.edge.metrics import Metrics
+from pronto.edge.pages import Pages
+from pronto.edge.ports import AuthenticatorPort, GatewayPort
+from pronto.edge.routes import Match, Routes
+from pronto.edge.streaming import send_whole
+from pronto.settings import Settings
+from pronto.wire.base import Dialect, Headers
+from pronto.wire.faults import respond
+from pronto.wire.hf.dialect import HfDialect
+from pronto.wire.text_request import Bounds
+from pronto.wire.tgi import TgiDialect
+
+Scope = dict[str, Any]
+Handler = Callable[[Request], Awaitable[Page]]
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
+
+_EXPOSED = (
+    b"x-request-id, x-sha, x-compute-type, x-compute-time, x-compute-characters, x-total-time, x-validation-time, "
+    b"x-queue-time, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, x-hf-warning, age, "
+    b"retry-after, ratelimit, ratelimit-policy"
+)
+_CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
+_PREFLIGHT: Headers = [
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (b"access-control-max-age", b"86400"),
+]
+
+
+class Application:
+    """`health.is_ready` is for whoever stops the server."""
+
+    def __init__(self, inference: Inference, pages: dict[str, Handler], health: Health) -> None:
+        self._routes, self._inference, self._pages = Routes(), inference, pages
+        self.health = health
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = headers.get("x-request-id", "")
+        if not request_id or _REQUEST_ID.fullmatch(request_id) is None:
+            request_id = secrets.token_hex(12)
+        extra = [(b"x-request-id", request_id.encode()), *_CORS]
+        try:
+            _check_host(scope["headers"])
+            if scope["method"] == "OPTIONS":
+                await send_whole(send, 204, _preflight(headers) + extra, b"")
+                return
+            match = self._routes.match(scope["method"], scope["path"])
+            if match.route.dialect is None:
+                await self._page(match, scope, receive, _with_headers(send, extra))
+                return
+        except ProntoError as error:
+            response = respond(error, headers)
+            await send_whole(send, response.status, response.headers + extra, response.body)
+            return
+        await self._inference.serve(Exchange(match, headers, request_id, extra, (receive, send)))
+
+    async def _page(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path_params"] = {"model": match.model}
+        request = Request(scope, receive)
+        try:
+            page = await self._pages[match.route.name](request)
+        except ProntoError:
+            raise
+        except Exception as error:
+            raise internal(error, request.headers.get("x-request-id", "")) from None
+        await page(scope, receive, send)
+
+
+def build_app(
+    gateway: GatewayPort, authenticator: AuthenticatorPort, settings: Settings, metrics: Metrics
+) -> Application:
+    """Everything HTTP, ready for a server. Makes its dialects with the bounds of the settings."""
+    bounds = Bounds(
+        max_best_of=settings.max_best_of,
+        max_stop_sequences=settings.max_stop_sequences,
+        max_new_tokens=settings.max_new_tokens,
+    )
+    dialects: dict[str, Dialect] = {"hf": HfDialect(bounds), "tgi": TgiDialect(bounds)}
+    inference = Inference(gateway, authenticator, dialects, settings, metrics)
+    health = Health(gateway, settings, metrics)
+    pages = Pages(settings)
+    table: dict[str, Handler] = {
+        "root": pages.or_for_browsers(health.health),
+        "models": health.models,
+        "model": health.model,
+        "model-info": health.info,
+        "model-health": health.model_health,
+        "info": health.info,
+        "health": health.health,
+        "ready": health.ready,
+        "metrics": health.metrics,
+        "openapi": pages.openapi,
+        "docs": pages.docs,
+    }
+    return Application(inference, table, health)
+
+
+def _check_host(headers: list[tuple[bytes, bytes]]) -> None:
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
+        raise bad_host()
+
+
+def _preflight(headers: dict[str, str]) -> Headers:
+    # A `*` does not cover Authorization, so the browser gets back exactly what it asks for.
+    asked = headers.get("access-control-request-headers", "").encode("latin-1")
+    allowed = asked if _HEADER_NAMES.fullmatch(asked) else b"authorization, content-type"
+    return [*_PREFLIGHT, (b"access-control-allow-headers", allowed)]
+
+
+def _with_headers(send: Send, extra: Headers) -> Send:
+    async def send_more(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *extra]
+        await send(message)
+
+    return send_more
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    # What must be started and stopped is so by the composition root, around the server.
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return

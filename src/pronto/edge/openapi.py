@@ -1,0 +1,124 @@
+"""The description of the API, made from the table of routes and the structs of the bodies; as a program, prints it."""
+
+import json
+import re
+import sys
+from typing import Any
+
+import msgspec
+
+from pronto import __version__
+from pronto.edge.routes import TABLE, Route
+from pronto.gateway.models import ModelInfo
+from pronto.wire.text_reply import FrameBody, TextAnswer
+from pronto.wire.text_request import TextBody
+from pronto.wire.tgi import InfoBody
+
+_Document = dict[str, Any]
+_REF = "#/components/schemas/{name}"
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """A failure. OpenAI's clients get `error` as an object instead."""
+
+    error: str
+    error_type: str
+
+
+_BODIES = (TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody)
+_PAGES = {"models": ("array", "ModelInfo"), "model": ("object", "ModelInfo")}
+_INFO = ("model-info", "info")
+_STATUSES = {
+    401: "No valid token came with the request.",
+    403: "The plan or the scope of the token does not allow this.",
+    404: "There is no such model.",
+    413: "The body is too large.",
+    422: "The request is wrong; the message says how.",
+    424: "The engine failed on the request.",
+    429: "Your own limit, or the server's capacity; see Retry-After.",
+    500: "The model could not be loaded.",
+    503: "The model is being loaded, or the server is stopping; see Retry-After.",
+    504: "The request's deadline passed.",
+}
+
+
+def document() -> _Document:
+    """An OpenAPI 3.1 document."""
+    _, components = msgspec.json.schema_components(_BODIES, ref_template=_REF)
+    paths: dict[str, _Document] = {}
+    for route in TABLE:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Pronto", "version": __version__, "description": "An Inference API that you own."},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route) -> _Document:
+    operation: _Document = {"operationId": _operation_id(route), "summary": route.summary}
+    names = re.findall(r"{(\w+)}", route.path)
+    if names:
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        ]
+    if route.dialect is None:
+        operation["responses"] = {"200": _page(route)}
+        return operation
+    operation["security"] = [{"token": []}]
+    operation["requestBody"] = {"required": True, "content": _json(_ref("TextBody"))}
+    failures = {str(status): _failure(text) for status, text in _STATUSES.items()}
+    operation["responses"] = {"200": _answer(route), **failures}
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    path = re.sub(r"\W+", "-", route.path).strip("-") or "root"
+    return f"{route.method.lower()}-{path}"
+
+
+def _answer(route: Route) -> _Document:
+    answer = _ref("TextAnswer")
+    content: _Document = {}
+    if route.name == "tgi-generate":
+        content |= _json(answer)
+    elif route.name != "tgi-generate-stream":
+        content |= _json({"type": "array", "items": answer})
+    if route.name != "tgi-generate":
+        content["text/event-stream"] = {"schema": _ref("FrameBody")}
+    return {"description": "The answer; with `stream` true, one frame for each token.", "content": content}
+
+
+def _page(route: Route) -> _Document:
+    if route.name in _INFO:
+        return {"description": route.summary, "content": _json(_ref("InfoBody"))}
+    kind, name = _PAGES.get(route.name, ("", ""))
+    if not kind:
+        return {"description": route.summary}
+    schema = {"type": "array", "items": _ref(name)} if kind == "array" else _ref(name)
+    return {"description": route.summary, "content": _json(schema)}
+
+
+def _failure(text: str) -> _Document:
+    return {"description": text, "content": _json(_ref("ErrorBody"))}
+
+
+def _json(schema: _Document) -> _Document:
+    return {"application/json": {"schema": schema}}
+
+
+def _ref(name: str) -> _Document:
+    return {"$ref": _REF.format(name=name)}
+
+
+def render() -> str:
+    """The text of docs/openapi.json."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
