@@ -2,28 +2,32 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
+import psutil
 
 from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.plans import allows
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
 from pronto.core.errors import ProntoError
-from pronto.core.model import Model
 from pronto.core.request import Options
+from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
+from pronto.edge.metrics import Metrics
 from pronto.engines.base import Device
 from pronto.fleet.estimates import Estimates
-from pronto.fleet.fleet import Fleet
+from pronto.fleet.fleet import Fleet, Host
 from pronto.fleet.launcher import SubprocessLauncher
 from pronto.fleet.preparation import Preparation as PreparationWorkers
+from pronto.fleet.replica import LoadFailed
 from pronto.gateway.cache import Cache
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
@@ -41,10 +45,12 @@ log = logger("app")
 
 CHANGE_POLL = 0.05  # seconds; a change made by another process is seen within twice this
 FLUSH_EVERY = 30.0  # seconds between writes of `last used`
+DRAIN_POLL = 0.02  # seconds
+MEMORY_SHARE = 0.8  # of what is free at start, for models
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
-    """The built house."""
+    """The built house. `http` is the ASGI application."""
 
     settings: Settings
     store: Store
@@ -52,50 +58,170 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Fleet
     gateway: Gateway
     authenticator: Authenticator
+    http: Application
 
     async def drain(self) -> None:
-        """Refuse new work and wait for what runs, up to the bound of the settings."""
+        """Say that we are leaving, refuse new work after the grace, and wait for what runs within the bound."""
+        self.http.health.is_ready = False
+        await asyncio.sleep(self.settings.stop_grace)
         self.gateway.is_accepting = False
         deadline = time.monotonic() + self.settings.drain_timeout
         while self.gateway.limits.in_work and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(DRAIN_POLL)
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What workers stand on."""
+
+    fleet: Fleet
+    preparing: PreparationWorkers
+    library: Library
 
 
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
-    """Build everything over one data directory, and take it down at the end. The directory is locked by the caller."""
+    """Build everything over one data directory, and take it down at the end. The caller holds the directory's lock.
+
+    Raises ValueError and StorageFailed with a sentence for the operator.
+    """
     async with AsyncExitStack() as stack:
         store = await open_store(settings.data_dir)
         stack.push_async_callback(store.close)
         orphaned = await store.ledger.reap()
         if orphaned:
-            log.warning("marked requests that a stopped server left unfinished", count=orphaned)
+            log.warning("requests that a stopped server had not finished are marked", count=orphaned)
         authenticator = Authenticator(store, clock=time.time, allow_anonymous=settings.allow_anonymous)
         stack.push_async_callback(authenticator.flush)
         catalog = Catalog(settings.data_dir)
-        fleet, preparing = await _open_fleet(settings, stack)
-        gateway = _build_gateway(settings, store, catalog, fleet, preparing, authenticator)
+        machine = build_machine(settings)
+        stack.push_async_callback(machine.preparing.stop)
+        stack.push_async_callback(machine.fleet.stop)
+        gateway = _build_gateway(settings, store, catalog, machine, authenticator)
+        metrics = Metrics()
         app = App(
-            settings=settings, store=store, catalog=catalog, fleet=fleet, gateway=gateway, authenticator=authenticator
+            settings=settings,
+            store=store,
+            catalog=catalog,
+            fleet=machine.fleet,
+            gateway=gateway,
+            authenticator=authenticator,
+            http=build_app(gateway, authenticator, settings, metrics),
         )
-        await _open_background(app, stack)
+        await _begin(app, machine, stack)
         yield app
 
 
-async def _open_fleet(settings: Settings, stack: AsyncExitStack) -> tuple[Fleet, PreparationWorkers]:
-    raise NotImplementedError
+def build_machine(settings: Settings) -> Machine:
+    """Launcher, fleet, preparation and library; no process is started yet."""
+    threads = settings.threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    memory = settings.memory_mb * 2**20 if settings.memory_mb else int(psutil.virtual_memory().available * MEMORY_SHARE)
+    device = Device(kind="cpu", threads=threads, memory_bytes=memory)
+    launcher = SubprocessLauncher(
+        settings.data_dir / "run", hang_s=settings.worker_hang, step_limit_s=settings.worker_step_limit
+    )
+    library = Library(
+        settings.data_dir, disk_mb=settings.disk_mb, endpoint=settings.hub_endpoint, token=settings.hub_token
+    )
+    host = Host(
+        device=device,
+        memory_bytes=memory,
+        idle_unload=settings.idle_unload,
+        queue_size=settings.max_concurrent_requests,
+    )
+    estimates = Estimates(settings.data_dir / "estimates.json")
+    return Machine(
+        fleet=Fleet(launcher, host, library, estimates, clock=time.monotonic, rng=random.Random()),
+        preparing=PreparationWorkers(
+            launcher, Device(threads=1), timeout=settings.prepare_timeout, grammar_timeout=settings.grammar_timeout
+        ),
+        library=library,
+    )
 
 
 def _build_gateway(
-    settings: Settings,
-    store: Store,
-    catalog: Catalog,
-    fleet: Fleet,
-    preparing: PreparationWorkers,
-    authenticator: Authenticator,
+    settings: Settings, store: Store, catalog: Catalog, machine: Machine, authenticator: Authenticator
 ) -> Gateway:
-    raise NotImplementedError
+    blobs = MemoryBlobs(max_bytes=settings.cache_mb * 2**20, clock=time.monotonic)
+    return Gateway(
+        Models(
+            catalog,
+            machine.fleet,
+            machine.library.locate,
+            default=settings.default_model,
+            load_timeout=settings.load_timeout,
+            clock=time.monotonic,
+        ),
+        Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
+        Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
+        Limits(per_tenant=settings.account_concurrency, total=settings.max_concurrent_requests),
+        Usage(store.ledger, lambda: time.time_ns() // 1000),
+        Rules(allows=allows, still_valid=authenticator.still_valid, queue_timeout=settings.queue_timeout),
+        clock=time.monotonic,
+        rng=random.SystemRandom(),
+    )
 
 
-async def _open_background(app: App, stack: AsyncExitStack) -> None:
-    raise NotImplementedError
+async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
+    """Start what goes on beside the requests."""
+    control = ControlServer(
+        app.settings.data_dir,
+        {"ping": lambda _: _answer(os.getpid()), "models": lambda _: _answer(app.gateway.models.list())},
+    )
+    await control.start()
+    stack.push_async_callback(control.close)
+    for work in (
+        _see_changes(app),
+        _every(FLUSH_EVERY, app.authenticator.flush),
+        _start_preparation(machine.preparing),
+        *(_preload(app, model.id) for model in app.catalog.list() if model.preload),
+    ):
+        _keep(asyncio.create_task(work), stack)
+
+
+async def _answer(value: Any) -> Any:
+    return value
+
+
+async def _see_changes(app: App) -> None:
+    """What another process, such as the command line, changes in the database or the catalog holds here at once."""
+    while True:
+        await asyncio.sleep(CHANGE_POLL)
+        try:
+            if await app.store.changed():
+                app.authenticator.forget()
+            app.catalog.reload_if_changed()
+        except Exception as error:
+            log.error("changes cannot be looked for", reason=str(error))
+            await asyncio.sleep(1.0)
+
+
+async def _every(seconds: float, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await what()
+
+
+async def _start_preparation(preparing: PreparationWorkers) -> None:
+    try:
+        await preparing.start()
+    except (LoadFailed, ProntoError) as error:
+        log.error("the preparation worker does not start", reason=str(error))
+
+
+async def _preload(app: App, id: str) -> None:
+    model = app.gateway.models.resolve(id)
+    try:
+        async with aclosing(app.gateway.models.ready(model, Options(wait_for_model=True))) as steps:
+            async for _ in steps:
+                continue
+    except ProntoError as error:
+        log.error("a model could not be loaded at start", model=id, reason=error.message)
+
+
+def _keep(task: asyncio.Task[None], stack: AsyncExitStack) -> None:
+    async def end() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)

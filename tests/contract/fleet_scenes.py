@@ -2,14 +2,20 @@
 
 import asyncio
 import os
+import random
+import time
 from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from pronto.core.events import Event, Token
 from pronto.core.model import EngineSettings, Model, Source
 from pronto.core.request import InferenceRequest, Sampling, TextGeneration, TokenPrompt
 from pronto.core.tasks import Task
 from pronto.engines.base import Device
-from pronto.fleet.replica import EngineSpec, Replica, Tally
+from pronto.fleet.admission import Permit
+from pronto.fleet.deployment import Deployment, Terms
+from pronto.fleet.replica import EngineSpec, Launcher, Replica, Tally
 
 DEVICE = Device(kind="cpu", threads=1)
 
@@ -63,7 +69,48 @@ def descriptors() -> Counter[str]:
     return kinds
 
 
-async def settles(condition, within: float = 10.0) -> bool:
+def deployment_of(launcher: Launcher, name: str = "echo", **settings: object) -> Deployment:
+    """With a quick first restart; not started."""
+    return Deployment(
+        echo_spec(name, **settings), launcher, DEVICE, Terms(backoff=0.02), clock=time.monotonic, rng=random.Random(1)
+    )
+
+
+async def permit_of(deployment: Deployment, request: InferenceRequest, tenant: str = "a", wait: float = 30) -> Permit:
+    """Wait in the queue, as the line does."""
+    work = request.work
+    assert isinstance(work, TextGeneration)
+    assert isinstance(work.prompt, TokenPrompt)
+    steps = deployment.admit(
+        tenant,
+        prompt_tokens=len(work.prompt.ids),
+        max_new_tokens=work.max_new_tokens or 0,
+        choices=work.choices,
+        weight=1.0,
+        deadline=time.monotonic() + wait,
+    )
+    async with aclosing(steps):
+        async for step in steps:
+            if isinstance(step, Permit):
+                permit = step
+    return permit
+
+
+async def serve(
+    deployment: Deployment, request: InferenceRequest, tally: Callable[[], Tally] = Tally, tenant: str = "a"
+) -> AsyncGenerator[Event, None]:
+    """Admission and run, as the line does: the tally begins with the permit."""
+    permit = await permit_of(deployment, request, tenant)
+    async with aclosing(deployment.run(request, tally(), permit)) as events:
+        async for event in events:
+            yield event
+
+
+async def answer(deployment: Deployment, request: InferenceRequest, tally: Tally | None = None) -> list[Event]:
+    return [event async for event in serve(deployment, request, lambda: tally or Tally())]
+
+
+async def settles(condition: Callable[[], bool], within: float = 10.0) -> bool:
     """Whether `condition()` becomes true within so many seconds."""
     deadline = asyncio.get_running_loop().time() + within
     while not condition():

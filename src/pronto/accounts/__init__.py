@@ -1,0 +1,1 @@
+"""Who may do what: tokens, plans. Knows no HTTP and no SQL."""

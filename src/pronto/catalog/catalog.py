@@ -111,13 +111,5 @@ class Catalog:
 
     def _build(self, text: str) -> None:
         own = entries.parse(text, FILE)
-        models, by_name = [], dict[str, Model]()
-        for entry in entries.merge(self._curated, own):
-            model = entries.to_model(entry)
-            models.append(model)
-            for name in (model.id, *model.aliases):
-                if by_name.setdefault(name, model) is not model:
-                    raise ValueError(f"{FILE}: {by_name[name].id} and {model.id} share the name {name}")
-        if own.default is not None and own.default not in by_name:
-            raise ValueError(f"{FILE}: `default` is {own.default}, and there is no such model")
-        self._models, self._by_name, self._default = tuple(models), by_name, own.default
+        models, by_name = entries.index(self._curated, own)
+        self._models, self._by_name, self._default = tuple(models), dict(by_name), own.default

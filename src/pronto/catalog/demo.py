@@ -31,7 +31,7 @@ User: hello there, how are you today? Assistant: I am well, thank you. What can 
 
 
 class LlamaShape(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes of a Llama. `vocab` counts the two special tokens; heads are `head` wide, two of them share keys and values."""
+    """Sizes of a Llama. `vocab` counts the two special tokens; two heads, each `head` wide, share keys and values."""
 
     vocab: int = 768
     hidden: int = 256
@@ -114,6 +114,8 @@ def _write_weights(path: Path, shape: LlamaShape, seed: int) -> None:
             # Variance 1 / inputs keeps activations near 1, so that logits lie apart and greedy answers are stable.
             scale = np.float32(1.0 if "embed" in name else size[1] ** -0.5)
             weights[name] = (rng.standard_normal(size, np.float32) * scale).astype(np.float16)
+    # With rows of zeros the two special tokens are never the likeliest: answers go on to their full length.
+    weights["lm_head.weight"][:2] = 0
     save_file(weights, str(path), metadata={"format": "pt"})
 
 

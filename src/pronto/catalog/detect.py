@@ -45,9 +45,9 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     size: str = ""
 
 
-def detect(description: Description) -> Detected:
-    """Raises ValueError with a sentence that names what cannot be served, and why."""
-    check(description)
+def detect(description: Description, *, with_pickled: bool = False) -> Detected:
+    """Raises ValueError with a sentence that names what cannot be served, and why. `with_pickled`: see check."""
+    check(description, with_pickled=with_pickled)
     task, engine, architecture = _kind(description)
     return Detected(
         task=task,
@@ -107,16 +107,19 @@ def _check_modules(modules: Mapping[str, Any]) -> None:
 
 
 def _check_weights(description: Description, with_pickled: bool) -> None:
-    names = description.files
-    if any(name.endswith(SAFETENSORS) for name in served_files(names)) or is_exported(description):
+    if has_safetensors(description) or is_exported(description):
         return
-    if not any(is_pickled(name) for name in names):
+    if not any(is_pickled(name) for name in description.files):
         raise ValueError("There are no weights in the safetensors format here. Please check that it is a whole model.")
     if not with_pickled:
         raise ValueError(
             "The model has only pickled weights (.bin, .pt), which can run code when they are opened. If it comes from "
             "the Hub, `pronto models pull ID --convert` turns them into safetensors once, in a closed-off process."
         )
+
+
+def has_safetensors(description: Description) -> bool:
+    return any(name.endswith(SAFETENSORS) for name in served_files(description.files))
 
 
 def is_exported(description: Description) -> bool:

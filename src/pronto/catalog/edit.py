@@ -15,6 +15,7 @@ import msgspec
 from pronto.catalog import entries
 from pronto.catalog.entries import FILE, Entry
 
+_LOCK = ".catalog.lock"
 _LOCK_WAIT = 5.0  # seconds
 _HEADING = "# The models of this server. `pronto models add` writes here, and so may you.\n"
 
@@ -72,9 +73,9 @@ def table_of(entry: Entry) -> dict[str, Any]:
 
 
 def _change(data_dir: Path, id: str, change: Callable[[str], str]) -> None:
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data_dir / FILE
-    with _alone(data_dir / (FILE + ".lock")):
+    with _alone(data_dir / _LOCK):
         before = read(data_dir)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         changed = change(text)
@@ -82,6 +83,7 @@ def _change(data_dir: Path, id: str, change: Callable[[str], str]) -> None:
         # An editor of text can be fooled by unusual layouts; then nothing is written.
         if _others(before, id) != _others(after, id):
             raise ValueError(f"{FILE} has a layout that cannot be changed safely. Please edit it by hand.")
+        entries.index(entries.curated(), after)
         _write(path, changed)
 
 

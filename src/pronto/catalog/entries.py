@@ -59,7 +59,8 @@ def parse(text: str, origin: str) -> Document:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{origin}: {error}") from None
+        said = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the last")
+        raise ValueError(f"{origin}: {said}") from None
     unknown = raw.keys() - {"models", "default"}
     tables, default = raw.get("models", []), raw.get("default")
     if unknown:
@@ -162,6 +163,20 @@ def merge(curated: Document, own: Document) -> Sequence[Entry]:
     taken = {entry.id for entry in own_entries}
     rest = [to_entry(table) for table in curated.tables if table["id"] not in taken]
     return [entry for entry in (*own_entries, *rest) if not entry.hidden]
+
+
+def index(curated: Document, own: Document) -> tuple[Sequence[Model], Mapping[str, Model]]:
+    """The models in order, and by id and alias. Raises ValueError when two share a name, or the default is none."""
+    models, by_name = [], dict[str, Model]()
+    for entry in merge(curated, own):
+        model = to_model(entry)
+        models.append(model)
+        for name in (model.id, *model.aliases):
+            if by_name.setdefault(name, model) is not model:
+                raise ValueError(f"{FILE}: {by_name[name].id} and {model.id} share the name {name}")
+    if own.default is not None and own.default not in by_name:
+        raise ValueError(f"{FILE}: `default` is {own.default}, and there is no such model")
+    return models, by_name
 
 
 def _over(curated: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,8 +56,7 @@ class Hub:
 
     def is_reachable(self, timeout: float = 3.0) -> bool:
         """Whether anything answers at the Hub's address."""
-        from huggingface_hub import constants
-        from huggingface_hub.utils import get_session
+        from huggingface_hub import constants, get_session
 
         try:
             return bool(get_session().head(self._endpoint or constants.ENDPOINT, timeout=timeout).status_code < 500)
@@ -65,12 +64,12 @@ class Hub:
             return False
 
     def _document(self, repo: str, commit: str, name: str, size: int) -> Mapping[str, Any]:
-        from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+        from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
 
         if size > MAX_DOCUMENT:
             return parse_document(name, b" " * (MAX_DOCUMENT + 1))
         url = hf_hub_url(repo, name, revision=commit, endpoint=self._endpoint)
-        response = get_session().get(url, headers=build_hf_headers(token=self._token or False), timeout=_TIMEOUT)
+        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        response = get_session().get(url, headers=headers, timeout=_TIMEOUT)
         hf_raise_for_status(response)
         return parse_document(name, response.content)

@@ -45,4 +45,6 @@ def _weights(names: list[str], *, is_pipeline: bool) -> list[str]:
 
 
 def _is_pickled_weight(name: str) -> bool:
-    return is_pickled(name) and PurePosixPath(name).suffix in (".bin", ".pt") and "training_args" not in name
+    """By transformers' and diffusers' own names: other pickles of a repository are not its weights."""
+    file = PurePosixPath(name).name
+    return file.endswith(".bin") and file.startswith(("pytorch_model", "diffusion_pytorch_model"))

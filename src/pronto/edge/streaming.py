@@ -45,15 +45,16 @@ async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> 
 
 async def collect(events: AsyncGenerator[Event, None], encoder: Encoder) -> tuple[bytes, Outcome]:
     """The body of a whole answer. Raises what the gateway raises, and HttpFault for an answer without an end."""
-    outcome, feed = Outcome(), encoder.feed
+    outcome, feed, body = Outcome(), encoder.feed, b""
     async with aclosing(events):
         async for event in events:
             kind, body = type(event), feed(event)
             if kind is Started or kind is Done:
                 outcome.note(event)
-                if kind is Done:
-                    return body, outcome
-    raise incomplete()
+        # Not left at Done: closed early, the gateway would take its client for gone.
+    if outcome.done is None:
+        raise incomplete()
+    return body, outcome
 
 
 class Stream:
@@ -91,15 +92,19 @@ class Stream:
         await self._send({"type": "http.response.body", "body": b"".join(self._ready)})
 
     async def _forward(self, events: AsyncGenerator[Event, None]) -> None:
-        while self.outcome.done is None:
+        while True:
             step = Polled(anext(events))
             try:
                 event = step.value if step.poll() else await self._wait(step)
             except StopAsyncIteration:
-                raise incomplete() from None
+                if self.outcome.done is None:
+                    raise incomplete() from None
+                return
             kind = type(event)
             if kind is Token:
                 self._take(self._encoder.feed(event))
+                if self.outcome.first_token is None:
+                    self.outcome.first_token = self._loop.time() - self._began
                 if self._size > JOIN_BYTES:
                     await self._write()
             elif kind is Waiting:
@@ -159,8 +164,6 @@ class Stream:
         if not data:
             return
         self._last = self._loop.time()
-        if self.outcome.first_token is None and not data.startswith(b":"):
-            self.outcome.first_token = self._last - self._began
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def _break_silence(self) -> None:

@@ -5,6 +5,7 @@ Knows files and stages; what is exported and when is the fleet's business.
 
 import gc
 import shutil
+import sys
 import threading
 import warnings
 from collections import deque
@@ -184,10 +185,16 @@ def _convert(folder: Path, part: Path, facts: SourceFacts, weights: str, enter: 
         _write_tokenizers(tokenizer, folder, part)
 
 
-def _read(folder: Path, facts: SourceFacts) -> tuple[Any, Any]:
+def _stay_offline() -> None:
+    """The export tools ask the Hub about local folders, and report their use, unless they are kept from it."""
     import huggingface_hub.constants
 
-    huggingface_hub.constants.HF_HUB_OFFLINE = True  # the tools below would else ask the Hub about local folders
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # an import of it fails: the tools do without
+
+
+def _read(folder: Path, facts: SourceFacts) -> tuple[Any, Any]:
+    _stay_offline()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -241,12 +248,14 @@ def _compress(xml: Path, weights: str) -> None:
     import openvino
 
     graph = openvino.Core().read_model(xml)
-    modes = {"int8": nncf.CompressWeightsMode.INT8_ASYM, "int4": nncf.CompressWeightsMode.INT4_ASYM}
-    options: dict[str, Any] = {}
-    if weights == "int4":
-        fallback = nncf.parameters.GroupSizeFallbackMode if hasattr(nncf, "parameters") else None
-        del fallback
-    graph = nncf.compress_weights(graph, mode=modes[weights], **options)
+    if weights == "int8":
+        graph = nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_ASYM)
+    else:
+        # Layers whose width is no multiple of the group size of 128 get smaller groups rather than an error.
+        smaller = nncf.AdvancedCompressionParameters(group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST)
+        graph = nncf.compress_weights(
+            graph, mode=nncf.CompressWeightsMode.INT4_ASYM, ratio=1.0, group_size=128, advanced_parameters=smaller
+        )
     compressed = xml.with_stem(xml.stem + "_compressed")
     openvino.save_model(graph, compressed, compress_to_fp16=False)
     del graph

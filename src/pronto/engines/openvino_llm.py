@@ -35,7 +35,9 @@ class _Choice:
 
     __slots__ = ("continuation", "handle", "index", "request", "seed")
 
-    def __init__(self, request: _Request, index: int, seed: int | None, continuation: Continuation, handle: Any) -> None:
+    def __init__(
+        self, request: _Request, index: int, seed: int | None, continuation: Continuation, handle: Any
+    ) -> None:
         self.request, self.index, self.seed = request, index, seed
         self.continuation, self.handle = continuation, handle
 
@@ -76,7 +78,7 @@ class OpenVinoEngine:
         except InvalidInput as error:
             self._refuse(id, error.message, error.param)
         except RuntimeError as error:  # a parameter that the pipeline's own checks do not like
-            self._refuse(id, f"The model cannot take this request: {_sentence(error)}")
+            self._refuse(id, f"The model cannot take this request: {pipelines.reason(error)}")
 
     def cancel(self, id: int) -> None:
         if id in self._requests:
@@ -210,9 +212,3 @@ class OpenVinoEngine:
 
 def _ids(work: TextGeneration) -> list[int]:
     return work.prompt.ids if isinstance(work.prompt, TokenPrompt) else []
-
-
-def _sentence(error: RuntimeError) -> str:
-    """The last line of a check that failed inside the pipeline; the lines before name its source files."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "unknown reason"

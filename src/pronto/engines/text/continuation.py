@@ -20,7 +20,18 @@ class Vocabulary:
 class Continuation:
     """The state of one choice. `reason` is None while it goes on; after that no id may be taken."""
 
-    __slots__ = ("_choice", "_eos", "_feed", "_flush", "_limit", "_literal", "_special", "_stops", "generated", "reason")
+    __slots__ = (
+        "_choice",
+        "_eos",
+        "_feed",
+        "_flush",
+        "_limit",
+        "_literal",
+        "_special",
+        "_stops",
+        "generated",
+        "reason",
+    )
 
     def __init__(self, vocabulary: Vocabulary, work: TextGeneration, prompt: Sequence[int], choice: int) -> None:
         stream = vocabulary.detokenizer.stream(prompt)

@@ -1,4 +1,4 @@
-"""Token ids to text as they come: a text leaves the moment its characters are whole. Knows tokenizer.json, no engine."""
+"""Token ids to text as they come: text leaves the moment its characters are whole. Knows tokenizer.json, no engine."""
 
 import codecs
 import re

@@ -9,7 +9,9 @@ from pronto.core.request import Grammar
 
 MAX_BYTES = 16 * 1024
 MAX_DEPTH = 16
-_PLAIN = re.compile(r"\\.|\[[^\]]*\]", re.DOTALL)  # escaped characters and character classes, where a parenthesis is just one
+_PLAIN = re.compile(
+    r"\\.|\[[^\]]*\]", re.DOTALL
+)  # escaped characters and character classes, where a parenthesis is just one
 
 
 def check_shape(grammar: Grammar) -> None:

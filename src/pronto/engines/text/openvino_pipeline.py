@@ -1,7 +1,9 @@
 """Builds OpenVINO's continuous batching pipeline in the right size. Knows devices and files, and no requests."""
 
+import contextlib
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ _CHUNKS = (32, 2048)  # tokens; bounds of what is computed in one step
 _FIRST_GUESS = 20e9  # operations a second and thread, on the slow side: the first step must not be a long one
 _KV_DEFAULT = 2**30  # bytes of KV cache when no memory is named
 _OVERHEAD = 256 * 2**20  # bytes of a worker beside weights and KV cache
+_PLACE = re.compile(r"^.*\.[ch]pp?:\d+:\s*|^.*\.cc:\d+:\s*")
 _SPEED = "speed.json"  # measured prefill speed, kept beside the model: a second load needs no second build
 
 
@@ -168,10 +171,8 @@ def _measure(pipeline: Any, exported: ExportedText, plan: Plan, clock: Callable[
     best = 0.0
     for run in range(3):
         ids = [rng.randrange(max(2, exported.vocab)) for _ in range(length)]  # new ones, past the prefix cache
-        pipeline.add_request(run, prompt_tensor(ids), config)
         began = clock()
-        while pipeline.has_non_finished_requests():
-            pipeline.step()
+        run_alone(pipeline, run, ids, config)
         seconds = clock() - began
         if run and seconds > 0:
             best = max(best, length / seconds)
@@ -208,9 +209,38 @@ def _physical_cores() -> int:
     return psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
 
 
+def run_alone(pipeline: Any, id: int, prompt: list[int], config: Any) -> list[int]:
+    """Run one request on an idle pipeline to its end and return its tokens.
+
+    Raises RuntimeError when that fails; the pipeline is idle again then, if it could recover.
+    """
+    handle = pipeline.add_request(id, prompt_tensor(prompt), config)  # a request whose handle is dropped is dropped
+    tokens: list[int] = []
+    try:
+        while pipeline.has_non_finished_requests():
+            pipeline.step()
+            if handle.can_read():
+                tokens += [id for output in handle.read().values() for id in output.generated_ids]
+    except RuntimeError:
+        # Every later step would fail too, until the request that made it fail is cancelled.
+        handle.cancel()
+        with contextlib.suppress(RuntimeError):
+            pipeline.step()
+        raise
+    if not tokens:
+        raise RuntimeError("the engine gave up on it")
+    return tokens
+
+
 def memory_in_use(exported: ExportedText, plan: Plan) -> int:
     """Bytes of this process once the KV cache is full: its pages are only touched as tokens come."""
     import psutil
 
     cache = plan.kv_blocks * BLOCK * kv_bytes_per_token(exported, plan.exact)
     return int(psutil.Process().memory_info().rss) + cache
+
+
+def reason(error: Exception) -> str:
+    """What a failure inside the pipeline says, without the places in its source files that come before."""
+    lines = [_PLACE.sub("", line).strip() for line in str(error).splitlines()]
+    return next((line for line in reversed(lines) if line), type(error).__name__)

@@ -80,11 +80,11 @@ def _tensors(path: Path) -> list[tuple[str, int]]:
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if 0 < size <= _MAX_HEADER else None
+            header: dict[str, Any] = json.loads(file.read(size)) if 0 < size <= _MAX_HEADER else {}
+        if not header:
+            raise ValueError
         return [
-            (str(entry["dtype"]), math.prod(entry["shape"]))
-            for name, entry in header.items()
-            if name != "__metadata__"
+            (str(entry["dtype"]), math.prod(entry["shape"])) for name, entry in header.items() if name != "__metadata__"
         ]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(f"{path.name} is not a whole safetensors file. Please pull the model again.") from None

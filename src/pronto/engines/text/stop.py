@@ -64,7 +64,7 @@ class StopMatcher:
 
 
 def _fallback(stop: str) -> list[int]:
-    """For each length of a matched start, the length of the longest shorter start that it ends with (Knuth-Morris-Pratt)."""
+    """For each length of a matched start, the longest shorter start that it ends with (Knuth-Morris-Pratt)."""
     table = [0] * (len(stop) + 1)
     state = 0
     for position in range(1, len(stop)):

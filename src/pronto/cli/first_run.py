@@ -1,0 +1,111 @@
+"""What `pronto serve --first-run` makes where there is nothing yet: a demo model, and an account with its first token."""
+
+import random
+import time
+from contextlib import aclosing
+
+import msgspec
+import typer
+
+from pronto.accounts import tokens
+from pronto.app import App
+from pronto.catalog import edit
+from pronto.catalog.catalog import Catalog
+from pronto.catalog.demo import write_demo_model
+from pronto.catalog.entries import Entry
+from pronto.catalog.library import Library
+from pronto.core.errors import ProntoError
+from pronto.core.request import Options
+from pronto.core.tasks import Task
+from pronto.settings import Settings
+from pronto.store.base import Token
+from pronto.store.database import open_store
+
+ACCOUNT = "owner"
+DEMO = "pronto/demo"
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """What is told when the server is up. `token` None: there was an account already."""
+
+    token: str | None
+    model: str | None
+
+
+async def prepare_first_run(settings: Settings) -> Welcome:
+    """Make what is missing; quick when nothing is. Raises ValueError, StorageFailed."""
+    return Welcome(await _first_token(settings), await _demo_model(settings))
+
+
+async def welcome(app: App, url: str, welcome: Welcome) -> None:
+    """Wait until the default model answers, then show how to ask it."""
+    try:
+        name = app.gateway.models.default()
+        steps = app.gateway.models.ready(app.gateway.models.resolve(name), Options(wait_for_model=True))
+        async with aclosing(steps):
+            async for _ in steps:
+                continue
+    except ProntoError as error:
+        typer.echo(f"No model is ready yet: {error.message}")
+        return
+    token = welcome.token or "$TOKEN"
+    if welcome.token is not None:
+        typer.echo(f"\nYour token on the PRO plan, shown this once: {welcome.token}")
+    typer.echo(
+        f"\nTry it:\n\ncurl {url}/models/{name} \\\n"
+        f"  -H 'Authorization: Bearer {token}' \\\n"
+        "  -H 'Content-Type: application/json' \\\n"
+        """  -d '{"inputs": "def hello", "parameters": {"max_new_tokens": 20}}'\n"""
+    )
+
+
+async def _first_token(settings: Settings) -> str | None:
+    store = await open_store(settings.data_dir)
+    try:
+        if await store.accounts.list():
+            return None
+        account = await store.accounts.add(ACCOUNT, "pro")
+        secret = tokens.mint(random.SystemRandom())
+        await store.tokens.add(
+            Token(
+                id=0,
+                account_id=account.id,
+                name="first",
+                role="write",
+                digest=tokens.digest(secret),
+                last4=secret[-4:],
+                created=time.time(),
+            )
+        )
+        return secret
+    finally:
+        await store.close()
+
+
+async def _demo_model(settings: Settings) -> str | None:
+    """The demo's id where the operator has no model of their own, made ready to load; else None."""
+    catalog = Catalog(settings.data_dir)
+    own = [model for model in catalog.list() if model.source.folder is not None]
+    if not own:
+        folder = settings.data_dir.resolve() / "demo"
+        if not (folder / "model.safetensors").exists():
+            write_demo_model(folder)
+        entry = Entry(
+            id=DEMO,
+            task=Task.TEXT_GENERATION,
+            engine="openvino",
+            folder=str(folder),
+            preload=True,
+            use="A tiny model with random weights: it shows the way, not the world.",
+        )
+        edit.save(settings.data_dir, entry, is_default=True)
+        catalog = Catalog(settings.data_dir)
+    elif all(model.id != DEMO for model in own):
+        return None
+    library, model = Library(settings.data_dir), catalog.get(DEMO)
+    if library.jobs(model):
+        from pronto.cli.pulling import pull
+
+        typer.echo("Making the demo model ready; this happens once.", err=True)
+        await pull(settings, library, model, convert=False)
+    return DEMO

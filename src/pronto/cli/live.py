@@ -1,0 +1,24 @@
+"""What a running server says of itself to the other commands. Knows nothing of how it is asked."""
+
+from pathlib import Path
+
+from pronto.core.errors import ProntoError
+
+
+def is_served(data_dir: Path) -> bool:
+    """Whether a server runs over this data directory and answers."""
+    return _models(data_dir) is not None
+
+
+def live_states(data_dir: Path) -> dict[str, str]:
+    """The states of its models by id; empty when no server runs."""
+    return {str(row["id"]): str(row["state"]) for row in _models(data_dir) or ()}
+
+
+def _models(data_dir: Path) -> list[dict[str, object]] | None:
+    from pronto.cli import control
+
+    try:
+        return control.ask(data_dir, "models")
+    except (OSError, ValueError, ProntoError):
+        return None

@@ -1,0 +1,240 @@
+"""`pronto models`: the catalog from the command line. Works with and without a running server."""
+
+import asyncio
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from pronto.catalog import edit, entries
+from pronto.catalog.catalog import Catalog
+from pronto.catalog.detect import Detected, detect, has_safetensors
+from pronto.catalog.entries import Entry
+from pronto.catalog.hub import Hub
+from pronto.catalog.library import Library
+from pronto.catalog.sources import LocalFolder
+from pronto.cli.live import live_states
+from pronto.cli.output import AsJson, DataDir, say, settings_for, show
+from pronto.core.model import Model, Source, State
+from pronto.core.tasks import INTERNAL_TASKS, Task
+from pronto.engines import registry
+from pronto.observe import configure_logging
+from pronto.settings import Settings
+
+app = typer.Typer(help="The models of this server.", no_args_is_help=True)
+
+COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
+
+_CONVERT = "`pronto models pull ID --convert` turns them into safetensors once, in a closed-off process."
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")]
+
+
+class Plan(StrEnum):
+    """The lowest plan that may use a model."""
+
+    FREE = "free"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
+
+
+class Weights(StrEnum):
+    INT8 = "int8"
+    FP16 = "fp16"
+
+
+class Precision(StrEnum):
+    FAST = "fast"
+    EXACT = "exact"
+
+
+@app.command("list")
+def list_models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show the models, their plans, and how far each is on its way to answering."""
+    settings = settings_for(data_dir)
+    catalog, library = _open(settings)
+    live = live_states(settings.data_dir)
+    rows = [_row(library, model, live) for model in catalog.list()]
+    show(rows, COLUMNS, as_json=as_json, none="There are no models.")
+
+
+@app.command("add")
+def add_model(
+    id: Id,
+    source: Annotated[
+        str, typer.Option("--source", help="A folder, or a repository of the Hub: owner/name[@revision].")
+    ],
+    plan: Annotated[Plan | None, typer.Option(help="The lowest plan that may use it. [default: free]")] = None,
+    context: Annotated[int | None, typer.Option(min=1, help="Tokens of prompt and answer together.")] = None,
+    task: Annotated[
+        Task | None, typer.Option(metavar="TASK", help="What it does, where its files do not tell.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="What runs it, where its files do not tell.")] = None,
+    alias: Annotated[list[str] | None, typer.Option(help="Another name; may be given again.")] = None,
+    weights: Annotated[Weights | None, typer.Option(help="Precision of the weights; unset: by size.")] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="exact: the same tokens in any batch, at half the speed.")
+    ] = Precision.FAST,
+    slots: Annotated[int | None, typer.Option(min=1, help="Requests that run at once.")] = None,
+    preload: Annotated[bool, typer.Option("--preload", help="Load it when the server starts.")] = False,
+    pin: Annotated[bool, typer.Option("--pin", help="Never unload it.")] = False,
+    no_prefix_cache: Annotated[bool, typer.Option("--no-prefix-cache", help="Share no work between prompts.")] = False,
+    default: Annotated[bool, typer.Option("--default", help="Serve it on routes that name no model.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a model from a folder of this machine or from the Hub, or change one. A running server sees it at once."""
+    settings = settings_for(data_dir)
+    place = _place(source)
+    detected, note = _detect(settings, place, is_told=task is not None)
+    given = {
+        "plan": plan,
+        "context": context,
+        "task": task or (detected.task if detected else None),
+        "engine": _known_engine(engine, detected),
+        "aliases": tuple(alias) if alias else None,
+        "weights": weights,
+        "precision": precision,
+        "slots": slots,
+        "preload": preload,
+        "pin": pin,
+        "prefix_cache": not no_prefix_cache,
+        "size": detected.size if detected and detected.size else None,
+    }
+    entry = _entry(id, place, {name: value for name, value in given.items() if value is not None})
+    edit.save(settings.data_dir, entry, is_default=default)
+    catalog, library = _open(settings)
+    row = _row(library, catalog.get(id), {})
+    if as_json:
+        show([row], COLUMNS, as_json=True, none="")
+        return
+    say(f"Added {id}: {_describe(row, detected)}")
+    if note:
+        say(note)
+    if entry.engine not in registry.ENTRIES:
+        say(f"Note: this version of Pronto has no engine {entry.engine!r} yet, so it is listed but cannot run.")
+
+
+@app.command("pull")
+def pull_model(
+    id: Id,
+    convert: Annotated[bool, typer.Option("--convert", help="Turn pickled weights into safetensors, once.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download a model and make it ready for its engine, so that its first request has only to load it."""
+    from pronto.cli.pulling import pull
+
+    configure_logging("warning", "console")
+    settings = settings_for(data_dir)
+    catalog, library = _open(settings)
+    model = catalog.resolve(id, None)
+    asyncio.run(pull(settings, library, model, convert=convert))
+    row = _row(library, model, {})
+    if as_json:
+        show([row], COLUMNS, as_json=True, none="")
+    else:
+        say(f"{model.id} is here: {row['state']}, revision {row['revision'][:12] or 'none'}.")
+
+
+@app.command("rm")
+def remove_model(
+    id: Id,
+    files: Annotated[bool, typer.Option("--files", help="Delete what was downloaded and made for it, too.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a model out of the catalog. Folders that were given with --source are never deleted."""
+    settings = settings_for(data_dir)
+    catalog, library = _open(settings)
+    model = catalog.get(id)
+    edit.remove(settings.data_dir, id)
+    gained = library.remove(model) if files else 0
+    if as_json:
+        show([{"id": id, "bytes": gained}], (), as_json=True, none="")
+    else:
+        say(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
+
+
+def _open(settings: Settings) -> tuple[Catalog, Library]:
+    catalog = Catalog(settings.data_dir)
+    library = Library(
+        settings.data_dir, disk_mb=settings.disk_mb, endpoint=settings.hub_endpoint, token=settings.hub_token
+    )
+    return catalog, library
+
+
+def _place(source: str) -> Source:
+    """A folder when there is one of that name, else a repository. Raises ValueError."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return Source(folder=str(folder.resolve()))
+    repo, _, revision = source.partition("@")
+    if source.startswith((".", "/", "~")) or source.count("/") > 1:
+        raise ValueError(f"There is no folder {source}. Please check the path.")
+    entries.check_repo(repo, revision or None)
+    return Source(repo=repo, revision=revision or None)
+
+
+def _detect(settings: Settings, place: Source, *, is_told: bool) -> tuple[Detected | None, str]:
+    """What the files say, and a note for the user. Raises ValueError when they are refused.
+
+    A repository of the Hub is looked at where the Hub can be reached; what it holds is checked again after the pull.
+    """
+    if place.folder is not None:
+        return detect(LocalFolder(settings.data_dir).describe(place)), ""
+    try:
+        description = Hub(settings.hub_endpoint, settings.hub_token).describe(place)
+    except ValueError as error:
+        kind = "as you said" if is_told else "taken as text-generation"
+        return None, f"Note: its files were not looked at ({str(error).rstrip('.')}). It is {kind} for now."
+    note = "" if has_safetensors(description) else f"Note: its weights are pickled. {_CONVERT}"
+    return detect(description, with_pickled=True), note
+
+
+def _known_engine(name: str | None, detected: Detected | None) -> str | None:
+    """The engine that was asked for, else the one that fits. Raises ValueError for a name that is no engine's."""
+    offered = sorted(known for known, entry in registry.ENTRIES.items() if not entry.tasks & INTERNAL_TASKS)
+    if name is not None and name not in offered:
+        raise ValueError(f"There is no engine {name!r}. Please choose one of {', '.join(offered)}.")
+    return name or (detected.engine if detected else None)
+
+
+def _entry(id: str, place: Source, given: dict[str, Any]) -> Entry:
+    """The curated entry of this id, if there is one, with what was given over it. Raises ValueError."""
+    curated = next((table for table in entries.curated().tables if table["id"] == id), {"id": id})
+    kept = {name: value for name, value in curated.items() if name not in ("folder", "repo", "revision")}
+    where = {name: value for name, value in msgspec.to_builtins(place).items() if value is not None}
+    return entries.to_entry({**kept, **given, **where})
+
+
+def _row(library: Library, model: Model, live: dict[str, str]) -> dict[str, Any]:
+    located = library.locate(model)
+    state = live.get(model.id) or library.state(model).value
+    return {
+        "id": model.id,
+        "task": model.task.value,
+        "plan": model.plan,
+        "engine": model.engine,
+        "state": state,
+        "context": located.context,
+        "size": located.size,
+        "revision": located.revision,
+        "aliases": list(model.aliases),
+        "use": model.use,
+        "source": model.source.folder or model.source.repo or "",
+    }
+
+
+def _describe(row: dict[str, Any], detected: Detected | None) -> str:
+    parts = [row["task"], f"engine {row['engine']}", f"plan {row['plan']}"]
+    if detected is not None:
+        parts.insert(0, detected.architecture)
+    if row["size"]:
+        parts.append(f"{row['size']} parameters")
+    if row["context"]:
+        parts.append(f"{row['context']:,} tokens of context")
+    ready = {State.DESCRIBED: "not downloaded yet", State.PULLED: "files are here"}.get(row["state"], "ready to load")
+    return ", ".join([*parts, ready]) + "."

@@ -1,0 +1,99 @@
+"""The ledger in SQLite: one row per request, written by a thread of its own. Knows no prices and no limits.
+
+A future is done when its row is committed, so that kill -9 loses none that was waited for. The log reaches the disk
+within a second of it: that much a power failure may cost.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pronto.core.errors import StorageFailed
+from pronto.store.base import LedgerRow, Reservation, RowState, Settlement, Total
+from pronto.store.keeper import Keeper
+from pronto.store.sqlite import BUSY_TIMEOUT, connect
+from pronto.store.writer import Writer
+
+_CLOSE_TIMEOUT = 15.0  # seconds
+
+_ROWS = """
+    SELECT id, request_id, account_id, org_id, token_id, model, task, state, cached, finish, prompt_tokens,
+        generated_tokens, queue_ms, inference_ms, created, ended
+    FROM ledger ORDER BY id DESC LIMIT ?
+"""
+_ROWS_OF = _ROWS.replace("FROM ledger", "FROM ledger WHERE account_id = ?")
+_TOTALS = """
+    SELECT day, account_id, model, requests, cached, prompt_tokens, generated_tokens
+    FROM usage_days ORDER BY day, account_id, model
+"""
+_TOTALS_OF = _TOTALS.replace("FROM usage_days", "FROM usage_days WHERE account_id = ?")
+_REAP = "UPDATE ledger SET state = 2 WHERE state = 0 AND boot <> ?"
+
+_Result = TypeVar("_Result")
+
+
+class SqliteLedger:
+    """The Ledger seam. `boot` is a number that no other run of a server on this database has."""
+
+    def __init__(self, path: Path, *, boot: int, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        self._path, self._boot, self._busy_timeout = path, boot, busy_timeout
+        self._writer = Writer(path, boot, busy_timeout)
+        self._keeper = Keeper(path, self._writer)
+
+    def reserve(self, row: Reservation) -> "asyncio.Future[None]":
+        return self._writer.submit(row, None)
+
+    def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
+        return self._writer.submit(None, settlement)
+
+    def record(self, row: Reservation, settlement: Settlement) -> "asyncio.Future[None]":
+        return self._writer.submit(row, settlement)
+
+    async def reap(self) -> int:
+        """For the one server that holds the directory's lock: every other run of a server is dead."""
+        return await self._ask(lambda connection: connection.execute(_REAP, (self._boot,)).rowcount)
+
+    async def rows(self, *, account_id: int | None = None, limit: int = 100) -> Sequence[LedgerRow]:
+        def read(connection: sqlite3.Connection) -> list[LedgerRow]:
+            if account_id is None:
+                found = connection.execute(_ROWS, (limit,))
+            else:
+                found = connection.execute(_ROWS_OF, (account_id, limit))
+            return [_row(values) for values in _named(found)]
+
+        return await self._ask(read)
+
+    async def totals(self, *, account_id: int | None = None) -> Sequence[Total]:
+        def read(connection: sqlite3.Connection) -> list[Total]:
+            found = connection.execute(_TOTALS) if account_id is None else connection.execute(_TOTALS_OF, (account_id,))
+            return [Total(**values) for values in _named(found)]
+
+        return await self._ask(read)
+
+    async def close(self) -> None:
+        """Write what waits, bring it to the disk, end the threads."""
+        self._writer.stop()
+        await asyncio.to_thread(self._writer.join, _CLOSE_TIMEOUT)
+        await asyncio.to_thread(self._keeper.close, _CLOSE_TIMEOUT)
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        def ask() -> _Result:
+            with contextlib.closing(connect(self._path, self._busy_timeout)) as connection:
+                return question(connection)
+
+        try:
+            return await asyncio.to_thread(ask)
+        except sqlite3.Error as error:
+            raise StorageFailed("The ledger cannot be read at the moment. Please try again shortly.") from error
+
+
+def _named(found: sqlite3.Cursor) -> list[dict[str, Any]]:
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, values, strict=True)) for values in found]
+
+
+def _row(values: dict[str, Any]) -> LedgerRow:
+    return LedgerRow(**values | {"state": RowState(values["state"]), "cached": bool(values["cached"])})

@@ -1,0 +1,9 @@
+"""Run by alembic. The connection comes from upgrade.py, inside its transaction."""
+
+from alembic import context
+
+from pronto.store.tables import metadata
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+context.run_migrations()

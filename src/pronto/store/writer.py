@@ -1,0 +1,257 @@
+"""The thread that writes the ledger: commits at once when it is idle, and in batches when it is busy.
+
+Knows rows, roll-ups and plain SQL; who waits for a row is told in the event loop, once for each batch.
+"""
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pronto.core.errors import StorageFailed
+from pronto.store.base import Reservation, RowState, Settlement
+from pronto.store.sqlite import connect
+
+MAX_BATCH = 1000  # rows of one transaction
+MAX_WAITING = 20_000  # rows that wait for the disk; more are refused
+_LOG_EVERY = 1.0  # seconds between lines about a ledger that cannot be written
+_DAY_US = 86_400_000_000
+
+# A reservation alone, a settlement alone, or both for a row that is settled at once.
+Write = tuple["asyncio.Future[None]", Reservation | None, Settlement | None]
+Values = tuple[int | str | None, ...]
+
+_INSERT = """
+    INSERT INTO ledger (id, request_id, account_id, org_id, token_id, model, task, boot, state, cached, finish,
+        prompt_tokens, generated_tokens, queue_ms, inference_ms, created, ended)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SETTLE = """
+    UPDATE ledger SET state = 1, cached = ?, finish = ?, prompt_tokens = ?, generated_tokens = ?, queue_ms = ?,
+        inference_ms = ?, ended = ?
+    WHERE id = ? AND state = 0 RETURNING account_id, model
+"""
+_ADD_UP = """
+    INSERT INTO usage_days (day, account_id, model, requests, cached, prompt_tokens, generated_tokens)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (day, account_id, model) DO UPDATE SET requests = requests + excluded.requests,
+        cached = cached + excluded.cached, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+        generated_tokens = generated_tokens + excluded.generated_tokens
+"""
+# The fault of one row, not of the disk.
+_BAD_ROW = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    OverflowError,
+    UnicodeError,
+)
+
+
+class _Sums:
+    """What one batch adds to the roll-ups, by day, account and model."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[int, int, str], list[int]] = {}
+
+    def add(self, account_id: int, model: str, settled: Settlement) -> None:
+        key = (settled.ended // _DAY_US, account_id, model)
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = [0, 0, 0, 0]
+        sums[0] += 1
+        sums[1] += settled.cached
+        sums[2] += settled.prompt_tokens
+        sums[3] += settled.generated_tokens
+
+    def values(self) -> list[Values]:
+        return [(_iso(day), account_id, model, *sums) for (day, account_id, model), sums in self._sums.items()]
+
+
+def _iso(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
+
+
+class Writer:
+    """`boot` names this run of the server in each row. `path` is looked at before each batch: a file can go away."""
+
+    def __init__(self, path: Path, boot: int, busy_timeout: float) -> None:
+        self.is_dirty = False  # written since the keeper last looked
+        self.wants_checkpoint = False  # set by the keeper
+        self._path, self._boot, self._busy_timeout = path, boot, busy_timeout
+        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # device and inode that the connection has open
+        self._logged = -_LOG_EVERY
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def submit(self, row: Reservation | None, settlement: Settlement | None) -> "asyncio.Future[None]":
+        """Called in the event loop. The future is done when the row is committed, or holds StorageFailed."""
+        future = self._loop.create_future()
+        if self._is_closed or self._queue.qsize() >= MAX_WAITING:
+            future.set_exception(StorageFailed())
+        else:
+            self._queue.put((future, row, settlement))
+        return future
+
+    def stop(self) -> None:
+        """Called in the event loop: take no more rows, and end the thread when what waits is written."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Blocks until the thread has ended, for `timeout` seconds at most."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, is_last = [first], False
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < MAX_BATCH:
+                    write = self._queue.get_nowait()
+                    if write is None:
+                        is_last = True
+                        break
+                    batch.append(write)
+            self._write(batch)
+            if is_last:
+                break
+            if self.wants_checkpoint:
+                self._checkpoint()
+        self._disconnect()
+
+    def _write(self, batch: list[Write]) -> None:
+        try:
+            self._commit(self._connected(), batch)
+        except _BAD_ROW as error:
+            self._roll_back()
+            if len(batch) > 1:
+                for write in batch:
+                    self._write([write])
+            else:
+                self._fail(batch, error)
+        # Whatever it is, those who wait must hear of it and the thread must live on.
+        except Exception as error:
+            self._disconnect()
+            self._fail(batch, error)
+        else:
+            self.is_dirty = True
+            self._tell(batch, None)
+
+    def _commit(self, connection: sqlite3.Connection, batch: Sequence[Write]) -> None:
+        sums, rows, settlements = _Sums(), [], []
+        for _, row, settlement in batch:
+            if row is None:
+                assert settlement is not None
+                settlements.append(settlement)
+            elif settlement is None:
+                rows.append(self._reserved(row))
+            else:
+                rows.append(self._settled(row, settlement))
+                sums.add(row.account_id, row.model, settlement)
+        connection.execute("BEGIN IMMEDIATE")
+        if rows:
+            connection.executemany(_INSERT, rows)
+        for settlement in settlements:
+            found = connection.execute(_SETTLE, _end(settlement)).fetchall()
+            for account_id, model in found:
+                sums.add(account_id, model, settlement)
+        if added := sums.values():
+            connection.executemany(_ADD_UP, added)
+        connection.execute("COMMIT")
+
+    def _reserved(self, row: Reservation) -> Values:
+        # fmt: off
+        return (
+            row.id, row.request_id, row.account_id, row.org_id, row.token_id, row.model, str(row.task), self._boot,
+            0, 0, None, row.prompt_tokens, 0, 0, 0, row.created, None,
+        )
+        # fmt: on
+
+    def _settled(self, row: Reservation, end: Settlement) -> Values:
+        # fmt: off
+        return (
+            row.id, row.request_id, row.account_id, row.org_id, row.token_id, row.model, str(row.task), self._boot,
+            1, 1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
+            end.inference_ms, row.created, end.ended,
+        )
+        # fmt: on
+
+    def _connected(self) -> sqlite3.Connection:
+        stat = os.stat(self._path)
+        file = (stat.st_dev, stat.st_ino)
+        if self._connection is None or self._file != file:
+            self._disconnect()
+            self._connection, self._file = connect(self._path, self._busy_timeout), file
+            # The keeper checkpoints in the background; this bound is for the case that it cannot.
+            self._connection.execute("PRAGMA wal_autocheckpoint=25000")
+        return self._connection
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _checkpoint(self) -> None:
+        """Copy the little that the keeper could not, between two batches, so that the log begins anew."""
+        self.wants_checkpoint = False
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _fail(self, batch: list[Write], error: Exception) -> None:
+        now = time.monotonic()
+        if now - self._logged >= _LOG_EVERY:
+            self._logged = now
+            from pronto.observe import logger
+
+            logger("ledger").error("cannot be written", error=f"{type(error).__name__}: {error}", rows=len(batch))
+        self._tell(batch, error)
+
+    def _tell(self, batch: list[Write], error: Exception | None) -> None:
+        # RuntimeError: the loop has ended, and with it everybody who could have waited.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_finish, batch, error)
+
+
+def _end(end: Settlement) -> Values:
+    # fmt: off
+    return (
+        1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
+        end.inference_ms, end.ended, end.id,
+    )
+    # fmt: on
+
+
+def _finish(batch: list[Write], error: Exception | None) -> None:
+    for future, _, _ in batch:
+        if future.done():  # nobody waits for it any more
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            failed = StorageFailed()
+            failed.__cause__ = error
+            future.set_exception(failed)
+
+
+assert RowState.RESERVED == 0
+assert RowState.SETTLED == 1

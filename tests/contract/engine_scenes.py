@@ -1,0 +1,109 @@
+"""Runs engines in the tests' own process: adds requests, steps, and sorts events by id."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pronto.core.events import Done, Finish, Token
+from pronto.core.model import EngineSettings, Model, Source
+from pronto.core.request import InferenceRequest, Sampling, TextGeneration, TokenPrompt, Work
+from pronto.core.tasks import Task
+from pronto.engines.base import Capabilities, Device, Engine, EngineEvent, Failed, Step
+
+STEPS = 20_000  # more than any test needs
+LETTERS = "The quick brown fox, again"  # as code points it is a prompt for echo, and 26 known ids for a tiny Llama
+
+
+def model(engine: str, exported: Path | None = None, **settings: object) -> Model:
+    return Model(
+        id="echo" if engine == "echo" else "tiny",
+        task=Task.TEXT_GENERATION,
+        engine=engine,
+        source=Source(folder="models/tiny"),
+        revision="r1",
+        exported=None if exported is None else str(exported),
+        settings=EngineSettings(**settings),  # type: ignore[arg-type]
+    )
+
+
+def generation(text: str = LETTERS, /, *, ids: list[int] | None = None, new: int = 12, **more: object) -> TextGeneration:
+    prompt = TokenPrompt([ord(letter) for letter in text] if ids is None else ids)
+    return TextGeneration(prompt=prompt, max_new_tokens=new, **more)  # type: ignore[arg-type]
+
+
+def sampled(seed: int, temperature: float = 1.0) -> Sampling:
+    return Sampling(do_sample=True, seed=seed, temperature=temperature)
+
+
+def load(engine: Engine, model: Model) -> Capabilities:
+    return engine.load(model, Device(threads=1), lambda step: frozenset())
+
+
+class Bench:
+    """One engine and what it has said so far."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.events: dict[int, list[EngineEvent]] = {}
+        self._next = 0
+
+    def add(self, work: Work) -> int:
+        self._next += 1
+        request = InferenceRequest(id=f"r{self._next}", model="tiny", task=Task.TEXT_GENERATION, work=work)
+        self.events[self._next] = []
+        self.engine.add(self._next, request)
+        return self._next
+
+    def step(self) -> Step:
+        said = self.engine.step()
+        for id, event in said:
+            self.events[id].append(event)
+        return said
+
+    def until_over(self, ids: Iterable[int]) -> None:
+        """Step until each id has ended, then once more: nothing may come after an end."""
+        waiting = list(ids)
+        for _ in range(STEPS):
+            waiting = [id for id in waiting if not self.is_over(id)]
+            if not waiting:
+                break
+            self.step()
+        assert not waiting, "the engine did not come to an end"
+        self.step()
+
+    def run(self, work: Work) -> list[EngineEvent]:
+        id = self.add(work)
+        self.until_over([id])
+        return self.events[id]
+
+    def is_over(self, id: int) -> bool:
+        return any(isinstance(event, Done | Failed) for event in self.events[id])
+
+
+def tokens(events: list[EngineEvent], choice: int = 0) -> list[Token]:
+    return [event for event in events if isinstance(event, Token) and event.choice == choice]
+
+
+def token_ids(events: list[EngineEvent], choice: int = 0) -> list[int]:
+    return [token.id for token in tokens(events, choice)]
+
+
+def text_of(events: list[EngineEvent], choice: int = 0) -> str:
+    return "".join(token.text for token in tokens(events, choice) if not token.special)
+
+
+def finishes(events: list[EngineEvent]) -> list[Finish]:
+    return [event for event in events if isinstance(event, Finish)]
+
+
+def done(events: list[EngineEvent]) -> Done:
+    ends = [event for event in events if isinstance(event, Done | Failed)]
+    assert len(ends) == 1
+    assert ends[0] is events[-1]
+    assert isinstance(ends[0], Done), ends[0]
+    return ends[0]
+
+
+def failed(events: list[EngineEvent]) -> Failed:
+    assert len(events) == 1
+    assert isinstance(events[0], Failed)
+    return events[0]

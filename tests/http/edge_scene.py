@@ -1,0 +1,203 @@
+"""A source of events that stands where the gateway stands, and a real server around the edge."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+
+import uvicorn
+
+from pronto.core.errors import Draining, GenerationFailed, Loading, ModelNotFound, Overloaded, Unauthenticated
+from pronto.core.events import Done, Event, Finish, FinishReason, Started, Times, Token, Usage, Waiting
+from pronto.core.identity import Caller
+from pronto.core.model import State
+from pronto.core.request import InferenceRequest, TextGeneration
+from pronto.core.tasks import Task
+from pronto.edge.application import Application, build_app
+from pronto.edge.guard import server_config
+from pronto.edge.metrics import Metrics
+from pronto.gateway.models import ModelInfo
+from pronto.settings import Settings
+
+TOKEN = "hf_valid"
+AUTH = {"authorization": f"Bearer {TOKEN}"}
+STARTED = Started("rev1", "echo", "cpu")
+CALLER = Caller(account_id=1, account="ann", plan="pro", token_id=1)
+
+
+def words(*texts: str) -> list[Event]:
+    return [Token(0, index, text, -0.25) for index, text in enumerate(texts)]
+
+
+def ending(count: int) -> list[Event]:
+    return [Finish(0, FinishReason.LENGTH), Done(Usage(3, count), Times(1.0, 2.0, 30.0))]
+
+
+class Source:
+    """Answers by the model's name; remembers what it was asked and which answers were closed early."""
+
+    def __init__(self) -> None:
+        self.is_accepting = True
+        self.asked: list[InferenceRequest] = []
+        self.left: list[str] = []
+        self.gate = asyncio.Event()  # `gated` waits for it
+        self.models = Models()
+        self.scripts: dict[str, Callable[[], AsyncGenerator[Event, None]]] = {
+            "endless": self._endless,
+            "gated": self._gated,
+            "waits": self._waits,
+            "fails-late": self._fails_late,
+            "breaks": self._breaks,
+            "stops-short": self._stops_short,
+            "big": self._big,
+        }
+        self.refusals = {
+            "overloaded": lambda: Overloaded(retry_after=3),
+            "loading": lambda: Loading("loading", estimated_time=20.0, guessed=True),
+        }
+
+    async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]:
+        self.asked.append(request)
+        if not self.is_accepting:
+            raise Draining()
+        if request.model in self.refusals:
+            raise self.refusals[request.model]()
+        script = self.scripts.get(request.model, lambda: self._plain(request))
+        try:
+            async with contextlib.aclosing(script()) as events:
+                async for event in events:
+                    yield event
+        except (GeneratorExit, asyncio.CancelledError):
+            self.left.append(request.model)
+            raise
+
+    async def _plain(self, request: InferenceRequest) -> AsyncGenerator[Event, None]:
+        assert isinstance(request.work, TextGeneration)
+        warnings = ("parameters; `typical_p` is left out",) if request.work.sampling.typical_p != 1.0 else ()
+        yield Started("rev1", "echo", "cpu", warnings=warnings)
+        for event in [*words(" one", " two\u2028", " three"), *ending(3)]:
+            yield event
+
+    async def _endless(self) -> AsyncGenerator[Event, None]:
+        yield STARTED
+        while True:
+            yield words(" again")[0]
+            await asyncio.sleep(0.001)
+
+    async def _big(self) -> AsyncGenerator[Event, None]:
+        yield STARTED
+        while True:
+            yield words(" " + "x" * 10_000)[0]
+            await asyncio.sleep(0)
+
+    async def _gated(self) -> AsyncGenerator[Event, None]:
+        yield STARTED
+        yield words(" first")[0]
+        await self.gate.wait()
+        for event in [*words(" last"), *ending(2)]:
+            yield event
+
+    async def _waits(self) -> AsyncGenerator[Event, None]:
+        for position in (3, 2, 1):
+            yield Waiting("queue", position, float(position))
+            await asyncio.sleep(0.02)
+        await self.gate.wait()
+        for event in [STARTED, *words(" at last"), *ending(1)]:
+            yield event
+
+    async def _fails_late(self) -> AsyncGenerator[Event, None]:
+        for event in [STARTED, *words(" one")]:
+            yield event
+        await asyncio.sleep(0)
+        raise GenerationFailed("the engine has died", started=True)
+
+    async def _breaks(self) -> AsyncGenerator[Event, None]:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError("a secret of ours")
+        yield STARTED
+
+    async def _stops_short(self) -> AsyncGenerator[Event, None]:
+        for event in [STARTED, *words(" one")]:
+            yield event
+
+
+class Models:
+    """Every name is a model but those that begin with `no-`."""
+
+    def __init__(self) -> None:
+        self.state = State.LOADED
+
+    def task_of(self, name: str) -> Task:
+        if name.startswith("no-"):
+            raise ModelNotFound(name)
+        return Task.SUMMARIZATION if name == "summarizer" else Task.TEXT_GENERATION
+
+    def default(self) -> str:
+        return "tiny"
+
+    def describe(self, name: str) -> ModelInfo:
+        return ModelInfo(
+            id=name,
+            task=self.task_of(name),
+            plan="free",
+            engine="echo",
+            state=self.state,
+            context=64,
+            size="1M",
+            use="tests",
+            revision="rev1",
+            dtype="fp16",
+            max_input_tokens=63,
+            max_concurrent_requests=4,
+            loaded=self.state is State.LOADED,
+        )
+
+    def list(self) -> list[ModelInfo]:
+        return [self.describe("tiny")]
+
+
+class Gatekeeper:
+    """Knows one token."""
+
+    def cached(self, authorization: str | None) -> Caller | None:
+        return CALLER if authorization == f"Bearer {TOKEN}" else None
+
+    async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller:
+        if authorization == f"Bearer {TOKEN}":
+            return CALLER
+        raise Unauthenticated("Please send your token: `Authorization: Bearer hf_...`")
+
+
+def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
+    metrics = Metrics()
+    settings = Settings(log_requests="none", **overrides)
+    return build_app(source, Gatekeeper(), settings, metrics), metrics
+
+
+class Running:
+    """A server on the loopback. `connections` and `tasks` are uvicorn's own sets."""
+
+    def __init__(self, server: uvicorn.Server, port: int) -> None:
+        self.port, self.server = port, server
+        self.url = f"http://127.0.0.1:{port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+
+@contextlib.contextmanager
+def running(app: object, **overrides: object) -> Iterator[Running]:
+    """Serve `app` in a thread of its own, as `pronto serve` does, until the block is left."""
+    settings = Settings(port=0, log_requests="none", **overrides)
+    server = uvicorn.Server(server_config(app, settings))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=lambda: server.run([listener]), daemon=True)
+    thread.start()
+    try:
+        yield Running(server, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+        assert not thread.is_alive()
