@@ -25,7 +25,9 @@ def model(engine: str, exported: Path | None = None, **settings: object) -> Mode
     )
 
 
-def generation(text: str = LETTERS, /, *, ids: list[int] | None = None, new: int = 12, **more: object) -> TextGeneration:
+def generation(
+    text: str = LETTERS, /, *, ids: list[int] | None = None, new: int = 12, **more: object
+) -> TextGeneration:
     prompt = TokenPrompt([ord(letter) for letter in text] if ids is None else ids)
     return TextGeneration(prompt=prompt, max_new_tokens=new, **more)  # type: ignore[arg-type]
 

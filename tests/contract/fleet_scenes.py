@@ -69,11 +69,10 @@ def descriptors() -> Counter[str]:
     return kinds
 
 
-def deployment_of(launcher: Launcher, name: str = "echo", **settings: object) -> Deployment:
+def deployment_of(launcher: Launcher, name: str = "echo", *, queue_size: int = 512, **settings: object) -> Deployment:
     """With a quick first restart; not started."""
-    return Deployment(
-        echo_spec(name, **settings), launcher, DEVICE, Terms(backoff=0.02), clock=time.monotonic, rng=random.Random(1)
-    )
+    terms = Terms(queue_size=queue_size, backoff=0.02)
+    return Deployment(echo_spec(name, **settings), launcher, DEVICE, terms, clock=time.monotonic, rng=random.Random(1))
 
 
 async def permit_of(deployment: Deployment, request: InferenceRequest, tenant: str = "a", wait: float = 30) -> Permit:

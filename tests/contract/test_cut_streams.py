@@ -100,7 +100,7 @@ def check(ledger: Ledger, counted: Counted, seen: list[int]) -> None:
     assert ledger.prompt == sum(ledger.opened.values())
     # Some were cut before their first token, some in the middle.
     assert seen.count(0) > 10
-    assert len([count for count in seen if 0 < count]) > 100
+    assert len([count for count in seen if count > 0]) > 100
 
 
 async def test_cut_streams_are_counted_once_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ async def test_the_same_through_a_deployment_gives_every_slot_back(
     assert await settles(lambda: len(ledger.closed) == len(ledger.opened))
     check(ledger, counted, seen)
     # Those that were cut in the queue never began.
-    assert 300 < len(ledger.opened) <= STREAMS
+    assert 100 < len(ledger.opened) <= STREAMS
     assert (deployment.running, deployment.waiting, deployment.free_slots) == (0, 0, 16)
     assert deployment.stats.running == deployment.stats.waiting == 0
 

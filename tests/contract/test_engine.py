@@ -138,9 +138,7 @@ def test_a_bad_request_fails_alone(bench: Bench, work: object) -> None:
 
 
 def test_a_sampled_request_is_repeated_by_its_seed(bench: Bench) -> None:
-    first, again, other = (
-        token_ids(bench.run(generation(new=24, sampling=sampled(seed)))) for seed in (11, 11, 12)
-    )
+    first, again, other = (token_ids(bench.run(generation(new=24, sampling=sampled(seed)))) for seed in (11, 11, 12))
     assert first == again
     assert first != other
 

@@ -5,11 +5,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pronto.core.errors import GenerationFailed, InvalidInput
 from pronto.core.events import Done, Event, Finish, FinishReason, Token
-from pronto.core.request import Sampling
+from pronto.core.request import Sampling, TokenPrompt
 from pronto.fleet.launcher import InProcessLauncher, SubprocessLauncher
 from pronto.fleet.replica import Health, Launcher, LoadFailed, Replica, Tally, WorkerDied
 from tests.contract.fleet_scenes import DEVICE, ask, collect, echo_spec, settles, text_of
@@ -119,6 +120,16 @@ async def test_a_bad_request_is_its_own_fault(started: Callable) -> None:
     with pytest.raises(InvalidInput, match="empty"):
         await collect(replica, ask(""), tally)
     assert outcomes == ["failed"]
+    assert text_of(await collect(replica, ask("ok", 2))) == "ok"
+
+
+async def test_ids_that_are_no_characters_are_refused(started: Callable) -> None:
+    replica = await started()
+    for number in (0x110000, 0xD800, 2**60, -1):
+        request = ask()
+        work = msgspec.structs.replace(request.work, prompt=TokenPrompt([97, number]))
+        with pytest.raises(InvalidInput, match="no characters"):
+            await collect(replica, msgspec.structs.replace(request, work=work))
     assert text_of(await collect(replica, ask("ok", 2))) == "ok"
 
 

@@ -34,13 +34,14 @@ class Server:
     def __init__(self, data_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.log = data_dir / "server.log"
-        self.process = subprocess.Popen(
-            [*PRONTO, "serve", "--port", "0", "--data-dir", str(data_dir), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("ab"),
-            text=True,
-            env={**os.environ, **(env or {})},
-        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*PRONTO, "serve", "--port", "0", "--data-dir", str(data_dir), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **(env or {})},
+            )
         self.url = self._wait_for_url(time.monotonic() + 60)
 
     def _wait_for_url(self, deadline: float) -> str:

@@ -63,7 +63,7 @@ def _saved(data: Path, folder: Path) -> Path:
 
 
 def test_what_would_not_fit_is_refused_and_old_exports_go_first(tmp_path: Path) -> None:
-    folder = build_tiny_llama(tmp_path / "tiny", vocab=4096, hidden=256)  # 2.4 million parameters: 4.9 MB as fp16
+    folder = build_tiny_llama(tmp_path / "tiny", vocab=4096, hidden=256)  # 3.3 million parameters: 6.6 MB as fp16
     data = tmp_path / "data"
     model = Catalog(_saved(data, folder)).get("tiny/llama")
     with pytest.raises(ValueError, match="raise `disk_mb`"):
@@ -74,7 +74,7 @@ def test_what_would_not_fit_is_refused_and_old_exports_go_first(tmp_path: Path) 
         (export / "weights").write_bytes(b"x" * 4_000_000)
         (export / "pronto.json").write_text("{}")
         os.utime(export / "pronto.json", (1e9 - age, 1e9 - age))
-    (job,) = Library(data, disk_mb=14).jobs(model)
+    (job,) = Library(data, disk_mb=15).jobs(model)
     assert job.stage == "export"
     assert [export.exists() for export in stale] == [True, False, True]
     assert Library(data).prune() == 4_000_002

@@ -108,6 +108,9 @@ def test_headers(error: ProntoError, expected: dict[str, str]) -> None:
 
 def test_loading_tells_how_long() -> None:
     assert json.loads(respond(LOADING, {}).body)["estimated_time"] == 12.3
+    assert "estimate_is_a_guess" not in json.loads(respond(LOADING, {}).body)
+    guess = errors.Loading("gpt2", estimated_time=600, guessed=True)
+    assert json.loads(respond(guess, {}).body)["estimate_is_a_guess"] is True
 
 
 def test_the_field_is_named_for_openai_clients() -> None:

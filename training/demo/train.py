@@ -30,7 +30,7 @@ _LONG_FROM = 0.85  # of the time
 _WARMUP = 0.02  # of the time
 _FLOOR = 0.01  # of the highest learning rate, at the end
 _KEEP_EVERY = 120.0  # seconds between checkpoints
-_HELD_OUT_BLOCKS = 24
+_HELD_OUT_BLOCKS = 12
 _RATE_MATRICES, _RATE_OTHERS = 5e-3, 3e-3
 
 

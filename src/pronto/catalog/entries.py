@@ -16,8 +16,6 @@ FILE = "catalog.toml"
 SOURCELESS = frozenset({"echo"})  # engines that need no files
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
-PlanName = Literal["free", "pro", "enterprise"]
-Positive = msgspec.Meta(ge=1)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -100,7 +98,8 @@ def to_entry(table: Mapping[str, Any]) -> Entry:
     for name in (entry.id, *entry.aliases):
         check_id(name)
     for field in ("context", "slots", "kv_cache_mb"):
-        if (getattr(entry, field) or 1) < 1:
+        value = getattr(entry, field)
+        if value is not None and value < 1:
             raise ValueError(f"`{field}` must be at least 1")
     if entry.task in INTERNAL_TASKS:
         raise ValueError(f"`task` cannot be {entry.task}: that is not a task of models")

@@ -78,6 +78,8 @@ async def _serve(settings: Settings, listener: socket.socket, *, first_run: bool
         server = _server(app.http, settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
+        while not (server.started or serving.done()):
+            await asyncio.sleep(0.002)
         _tell(settings, listener, as_json=as_json)
         if made is not None:
             greeting = asyncio.create_task(welcome(app, _url(settings, listener), made))

@@ -15,6 +15,7 @@ from pronto.core.model import Model
 from pronto.core.request import InferenceRequest, TextGeneration, TextPrompt
 from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
 from pronto.engines.text.stop import StopMatcher
+from pronto.engines.text.words import from_code_points
 
 MAGIC = {
     "echo": "as fast as it can",
@@ -79,8 +80,7 @@ class Running:
     __slots__ = ("began", "generated", "id", "is_cancelled", "length", "logprob", "prompt", "spoken", "voices")
 
     def __init__(self, id: int, work: TextGeneration, began: float) -> None:
-        prompt = work.prompt
-        self.prompt = prompt.text if isinstance(prompt, TextPrompt) else "".join(map(chr, prompt.ids))
+        self.prompt = _text_of(work)
         characters = list(self.prompt)
         self.id, self.began = id, began
         self.length = DEFAULT_NEW_TOKENS if work.max_new_tokens is None else work.max_new_tokens
@@ -157,10 +157,16 @@ class EchoEngine:
         work = request.work
         if not isinstance(work, TextGeneration):
             self._over.append((id, Failed("invalid_input", "This model only generates text.")))
-        elif not (work.prompt.text if isinstance(work.prompt, TextPrompt) else work.prompt.ids):
-            self._over.append((id, Failed("invalid_input", "The prompt is empty: please write something.")))
-        else:
+            return
+        try:
+            prompt = _text_of(work)
+        except ValueError:
+            self._over.append((id, Failed("invalid_input", "The prompt has ids that are no characters.")))
+            return
+        if prompt:
             self._waiting.append((id, work))
+        else:
+            self._over.append((id, Failed("invalid_input", "The prompt is empty: please write something.")))
 
     def cancel(self, id: int) -> None:
         if id in self._running:
@@ -227,6 +233,17 @@ class EchoEngine:
         if self._magic == "hang" and "hang" in prompt:
             while True:
                 self._sleep(3600.0)
+
+
+def _text_of(work: TextGeneration) -> str:
+    """Raises ValueError for ids that are no characters, halves of surrogate pairs included."""
+    prompt = work.prompt
+    try:
+        text = prompt.text if isinstance(prompt, TextPrompt) else from_code_points(prompt.ids)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    text.encode()
+    return text
 
 
 def _is_first_time(prompt: str) -> bool:

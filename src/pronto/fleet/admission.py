@@ -206,8 +206,8 @@ class Admission:
         self._advance()
 
     def close(self, error: ProntoError) -> None:
-        """Refuse everybody from now on, those who wait included. Who is inside stays inside."""
-        self._closed = error
+        """Refuse everybody from now on, those who wait included. Who is inside stays inside. The first error holds."""
+        error = self._closed = self._closed or error
         while (ticket := self._queue.pop()) is not None:
             place = ticket.item[1]
             if not place.done():

@@ -12,11 +12,12 @@ from contextlib import aclosing
 import msgspec
 
 from pronto.core.errors import Draining, GenerationFailed, InvalidInput, ModelFailed, ProntoError, Stopped
-from pronto.core.events import Event, Token, Waiting
+from pronto.core.events import Event, Waiting
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest
-from pronto.engines.base import Capabilities, Device, EngineEvent, Stats
+from pronto.engines.base import Capabilities, Device, Stats
 from pronto.fleet.admission import Admission, Permit
+from pronto.fleet.attempt import Attempt
 from pronto.fleet.fair_queue import Counters
 from pronto.fleet.quarantine import PROVEN, Gate, Quarantine, digest_of
 from pronto.fleet.replica import EngineSpec, Health, Launcher, LoadFailed, Replica, Tally, WorkerDied
@@ -38,34 +39,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     queue_size: int = 512
     counters: Counters | None = None
     backoff: float = FIRST
-
-
-class Attempt(Tally):
-    """One request's stay with one worker. Passes what it counts on to the request's own tally."""
-
-    __slots__ = ("_over", "is_abandoned", "is_alone", "is_replay", "outer", "permit", "request", "seen")
-
-    def __init__(self, request: InferenceRequest, outer: Tally, permit: Permit, over: "Callable[[Attempt], None]"):
-        super().__init__(outer.prompt_tokens)
-        self.request, self.outer, self.permit, self._over = request, outer, permit, over
-        self.is_alone = False  # nobody else is with the worker
-        self.is_abandoned = False  # nobody waits for its events
-        self.seen = 0
-
-    def count(self, event: EngineEvent) -> None:
-        self.started = True
-        self.seen += 1
-        self.outer.count(event)
-        if type(event) is Token:
-            self.generated_tokens += 1
-            self.permit.charge(1)
-        if self.is_alone and self.seen == PROVEN:
-            self._over(self)
-
-    def close(self, outcome: str) -> None:
-        if not self.closed:
-            self.closed, self.outcome = True, outcome
-            self._over(self)
 
 
 class Deployment:
@@ -159,11 +132,10 @@ class Deployment:
         tally.on_close(lambda _: permit.release())
         attempt: Attempt | None = None
         try:
-            is_suspect = self._look_up(request)
+            proof = self._look_up(request)
             for _ in range(ATTEMPTS):
-                await self._enter(is_alone=is_suspect)
-                attempt = Attempt(request, tally, permit, self._attempt_changed)
-                attempt.is_alone = is_suspect
+                await self._enter(is_alone=proof > 0)
+                attempt = Attempt(request, tally, permit, self._attempt_changed, proof=proof)
                 assert self._replica is not None
                 try:
                     async with aclosing(self._replica.run(request, attempt)) as events:
@@ -171,7 +143,7 @@ class Deployment:
                             yield event
                     return
                 except WorkerDied:
-                    is_suspect = self._may_replay(attempt) or is_suspect
+                    proof = max(proof, self._may_replay(attempt))
             raise GenerationFailed("The model's worker ended again and again. Please try again later.")
         finally:
             self.last_used = self._clock()
@@ -181,16 +153,16 @@ class Deployment:
             else:
                 attempt.is_abandoned = True
 
-    def _look_up(self, request: InferenceRequest) -> bool:
-        """Whether the request must be alone. Raises InvalidInput for one that kills its worker."""
+    def _look_up(self, request: InferenceRequest) -> int:
+        """For how many events the request must be alone. Raises InvalidInput for one that kills its worker."""
         if self._quarantine.is_empty:
-            return False
+            return 0
         digest = digest_of(request)
         if self._quarantine.is_poison(digest):
             raise InvalidInput(
                 "This request made the model's worker fail before, so it is not run again. Please change it."
             )
-        return self._quarantine.is_suspect(digest)
+        return PROVEN if self._quarantine.is_suspect(digest) else 0
 
     async def _enter(self, *, is_alone: bool) -> None:
         try:
@@ -226,21 +198,22 @@ class Deployment:
         else:
             self._quarantine.strike(digest)
 
-    def _may_replay(self, attempt: Attempt) -> bool:
-        """Whether the next attempt must be alone. Raises when there is none."""
+    def _may_replay(self, attempt: Attempt) -> int:
+        """For how many events the next attempt must be alone. Raises when there is none."""
         if self._is_stopping:
             raise _stopped(attempt)
         if attempt.outcome == "refused":
             # The worker was gone before it got the request.
             self._gate.shut()
-            return False
+            return 0
         if attempt.started:
             raise GenerationFailed(
                 "The model's worker ended while it was writing this answer. Please try again.", started=True
             )
         if self._quarantine.is_poison(digest_of(attempt.request)):
             raise GenerationFailed("This request makes the model's worker fail. Please change it.")
-        return True
+        # It died before its first event: with that it has passed what killed the worker.
+        return 1
 
     async def _supervise(self) -> None:
         """Start the worker again whenever it ends, until that is hopeless."""

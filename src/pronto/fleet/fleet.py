@@ -259,19 +259,25 @@ class Fleet:
     def _give_up(self, journey: Journey, failure: ModelFailed) -> None:
         """A deployment that crashed too often: it goes, and its reason stays for a while."""
         journey.fail(failure.reason, self._clock(), pause=failure.retry_after)
-        ending = asyncio.create_task(self._end(journey))
+        deployment, journey.deployment = journey.deployment, None
+        assert deployment is not None
+        ending = asyncio.create_task(self._dismiss(journey, deployment))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
 
     async def _end(self, journey: Journey) -> None:
         deployment, journey.deployment = journey.deployment, None
-        if deployment is None:
-            return
+        if deployment is not None:
+            await self._dismiss(journey, deployment)
+
+    async def _dismiss(self, journey: Journey, deployment: Deployment) -> None:
+        """Stop a deployment that its journey has let go."""
         if not self._is_draining:
             deployment.refuse(Loading(journey.model.id, estimated_time=1.0, guessed=True))
         log.info("model is unloaded", model=journey.model.id)
         await deployment.stop()
-        self._memory.release(journey.key)
+        if journey.deployment is None and not journey.is_loading:
+            self._memory.release(journey.key)
 
     async def _cancel_load(self, journey: Journey) -> None:
         if journey.task is not None and not journey.task.done():

@@ -40,7 +40,8 @@ class Memory:
 
     def evictions(self, tenures: Sequence[Tenure], need: int) -> list[str] | None:
         """The fewest of the least recently used that must go until `need` bytes are free; None: it cannot be done."""
-        missing = need - self.free
+        # What was measured can be more than was granted: then the first bytes only pay back.
+        missing = need - (self.budget - self.used)
         chosen = []
         for tenure in sorted(tenures, key=lambda tenure: tenure.last_used):
             if missing <= 0:

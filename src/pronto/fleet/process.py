@@ -180,6 +180,8 @@ class SubprocessReplica:
             self._link.send(Add(id, request))
         except FrameTooLarge:
             raise InvalidInput("The request is too large. Please make it shorter.") from None
+        except UnicodeEncodeError:
+            raise InvalidInput("The request has text that is not valid Unicode.") from None
 
     def _on_message(self, message: FromWorker) -> None:
         assert self._watchdog is not None

@@ -12,7 +12,7 @@ from pronto.store.sessions import Sessions
 from pronto.store.tables import accounts, tokens
 
 _TOKEN_COLUMNS = [tokens.c[field] for field in Token.__struct_fields__]
-_ACCOUNT_COLUMNS = [accounts.c[field].label(f"account_{field}") for field in Account.__struct_fields__]
+_ACCOUNT_COLUMNS = [accounts.c[field].label(f"owner_{field}") for field in Account.__struct_fields__]
 
 
 class SqlAccounts:
@@ -78,7 +78,7 @@ class SqlTokens:
             row = found.mappings().one_or_none()
         if row is None:
             return None
-        account = Account(**{field: row[f"account_{field}"] for field in Account.__struct_fields__})
+        account = Account(**{field: row[f"owner_{field}"] for field in Account.__struct_fields__})
         return _token({field: row[field] for field in Token.__struct_fields__}), account
 
     async def list(self, account_id: int | None = None) -> Sequence[Token]:

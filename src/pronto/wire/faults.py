@@ -38,7 +38,7 @@ class Fault(msgspec.Struct, frozen=True):
     error_type: str
     message: str
     param: str | None
-    facts: dict[str, float]  # further fields of the body
+    facts: dict[str, float | bool]  # further fields of the body
     headers: Headers
 
 
@@ -80,7 +80,7 @@ def fault(error: ProntoError) -> Fault:
         status, error_type = error.status, error.error_type
     else:
         status, error_type = _TABLE.get(type(error), (500, "internal"))
-    message, facts, headers = error.message, dict[str, float](), Headers()
+    message, facts, headers = error.message, dict[str, float | bool](), Headers()
     retry_after: float | None = None
     match error:
         case Malformed():
@@ -98,6 +98,8 @@ def fault(error: ProntoError) -> Fault:
         case errors.Loading():
             retry_after = error.estimated_time
             facts["estimated_time"] = round(error.estimated_time, 1)
+            if error.guessed:
+                facts["estimate_is_a_guess"] = True
         case errors.RateLimited() | errors.Overloaded() | errors.Draining() | errors.ModelFailed():
             retry_after = error.retry_after
     headers += _retry_headers(status, retry_after)

@@ -159,8 +159,8 @@ class Download:
             starts_over = response.status_code != 206
             if starts_over:
                 self.done -= have
-            # A dialect of httpx: raw bytes, as they came.
-            self._append(path, response.iter_raw(_CHUNK), file, starts_over)
+            # Without a chunk size: bytes that wait for a chunk to be full are lost when the connection is cut.
+            self._append(path, response.iter_raw(), file, starts_over)
 
     def _append(self, path: Path, chunks: Iterator[bytes], file: RemoteFile, starts_over: bool) -> None:
         have = 0 if starts_over else _size(path)
@@ -173,6 +173,9 @@ class Download:
                     raise ValueError(_altered(file.name))
                 out.write(chunk)
                 self.done += len(chunk)
+        if have < file.size:  # and the server says that this is all
+            path.unlink()
+            raise ValueError(_altered(file.name))
 
     def _checked(self, path: Path, file: RemoteFile) -> str:
         sha256, blob = _sums(path, self._check_stopped)
