@@ -23,7 +23,7 @@ def prepare(data: Path) -> str:
 
 def target(url: str, token: str, *, cached: bool) -> Target:
     """A small text-generation request, as a client writes it."""
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}", "x-wait-for-model": "1"}
     if not cached:
         headers["x-use-cache"] = "0"
     body = b'{"inputs": "Once upon a time there was a server", "parameters": {"max_new_tokens": 8}}'

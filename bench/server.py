@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from wrk import pinned
 
-PRONTO = [sys.executable, "-m", "pronto.cli.main"]
+PRONTO = [sys.executable, "-m", "pronto"]
 START_LIMIT = 60.0  # seconds
 STOP_LIMIT = 30.0
 

@@ -33,7 +33,7 @@ from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
 from pronto.gateway.prepare import Preparation
 from pronto.gateway.rules import Rules
-from pronto.gateway.serve import Gateway
+from pronto.gateway.serve import Gateway, Stages
 from pronto.gateway.usage import Usage
 from pronto.observe import logger
 from pronto.settings import Settings
@@ -66,7 +66,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
         await asyncio.sleep(self.settings.stop_grace)
         self.gateway.is_accepting = False
         deadline = time.monotonic() + self.settings.drain_timeout
-        while self.gateway.limits.in_work and time.monotonic() < deadline:
+        while self.gateway.limits.in_work and time.monotonic() < deadline:  # noqa: ASYNC110  because Limits is no part of asyncio
             await asyncio.sleep(DRAIN_POLL)
 
 
@@ -142,23 +142,23 @@ def _build_gateway(
     settings: Settings, store: Store, catalog: Catalog, machine: Machine, authenticator: Authenticator
 ) -> Gateway:
     blobs = MemoryBlobs(max_bytes=settings.cache_mb * 2**20, clock=time.monotonic)
-    return Gateway(
-        Models(
-            catalog,
-            machine.fleet,
-            machine.library.locate,
-            default=settings.default_model,
-            load_timeout=settings.load_timeout,
-            clock=time.monotonic,
-        ),
-        Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
-        Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
-        Limits(per_tenant=settings.account_concurrency, total=settings.max_concurrent_requests),
-        Usage(store.ledger, lambda: time.time_ns() // 1000),
-        Rules(allows=allows, still_valid=authenticator.still_valid, queue_timeout=settings.queue_timeout),
+    models = Models(
+        catalog,
+        machine.fleet,
+        machine.library.locate,
+        default=settings.default_model,
+        load_timeout=settings.load_timeout,
         clock=time.monotonic,
-        rng=random.SystemRandom(),
     )
+    stages = Stages(
+        models=models,
+        rules=Rules(allows=allows, still_valid=authenticator.still_valid, queue_timeout=settings.queue_timeout),
+        limits=Limits(per_tenant=settings.account_concurrency, total=settings.max_concurrent_requests),
+        cache=Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
+        preparation=Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
+        usage=Usage(store.ledger, lambda: time.time_ns() // 1000),
+    )
+    return Gateway(stages, clock=time.monotonic, rng=random.SystemRandom())
 
 
 async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:

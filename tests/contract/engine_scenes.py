@@ -21,7 +21,7 @@ def model(engine: str, exported: Path | None = None, **settings: object) -> Mode
         source=Source(folder="models/tiny"),
         revision="r1",
         exported=None if exported is None else str(exported),
-        settings=EngineSettings(**settings),  # type: ignore[arg-type]
+        settings=EngineSettings(**settings),  # type: ignore[arg-type]  because the fields vary from test to test
     )
 
 
@@ -29,7 +29,7 @@ def generation(
     text: str = LETTERS, /, *, ids: list[int] | None = None, new: int = 12, **more: object
 ) -> TextGeneration:
     prompt = TokenPrompt([ord(letter) for letter in text] if ids is None else ids)
-    return TextGeneration(prompt=prompt, max_new_tokens=new, **more)  # type: ignore[arg-type]
+    return TextGeneration(prompt=prompt, max_new_tokens=new, **more)  # type: ignore[arg-type]  because the fields vary from test to test
 
 
 def sampled(seed: int, temperature: float = 1.0) -> Sampling:

@@ -29,7 +29,7 @@ def engine() -> PrepareEngine:
 
 
 def ask(engine: PrepareEngine, folder: Path, text: str, /, name: str = "openvino", **more: object) -> EngineEvent:
-    work = TextGeneration(prompt=TextPrompt(text), **more)  # type: ignore[arg-type]
+    work = TextGeneration(prompt=TextPrompt(text), **more)  # type: ignore[arg-type]  because the fields vary from test to test
     return ask_for(engine, Prepare(folder=str(folder), engine=name, context=CONTEXT, work=work))
 
 

@@ -109,7 +109,7 @@ def test_a_missing_or_broken_file_is_said_plainly(tmp_path: Path) -> None:
 
 
 def grow(bytewise: Detokenizer, ids: list[int], **more: object) -> tuple[list[str], FinishReason | None]:
-    work = TextGeneration(prompt=TokenPrompt([0]), **more)  # type: ignore[arg-type]
+    work = TextGeneration(prompt=TokenPrompt([0]), **more)  # type: ignore[arg-type]  because the fields vary from test to test
     continuation = Continuation(Vocabulary(bytewise, frozenset({1})), work, [0], 0)
     texts = []
     for id in ids:

@@ -135,9 +135,14 @@ def test_a_staged_folder_appears_whole(tmp_path: Path) -> None:
 
 def test_a_failed_folder_does_not_appear(tmp_path: Path) -> None:
     target = tmp_path / "target"
-    with pytest.raises(RuntimeError, match="halfway"), staging.staged(target) as part:
-        (part / "file").write_bytes(b"x")
-        raise RuntimeError("halfway")
+
+    def fail_halfway() -> None:
+        with staging.staged(target) as part:
+            (part / "file").write_bytes(b"x")
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        fail_halfway()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -205,7 +210,7 @@ def test_grammars_within_bounds_pass(grammar: Grammar) -> None:
     ],
 )
 def test_grammars_out_of_bounds_are_refused(grammar: Grammar, reason: str) -> None:
-    with pytest.raises(InvalidInput, match="^grammar is not valid: ") as caught:
+    with pytest.raises(InvalidInput, match=r"^grammar is not valid: ") as caught:
         check_shape(grammar)
     assert reason in caught.value.message
     assert caught.value.param == "grammar"

@@ -1,5 +1,7 @@
 """Stop strings on text that grows: the answer must not depend on how the text is cut into pieces."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def expected(text: str, stops: list[str], *, keep: bool) -> tuple[str, bool]:
 @given(letters, stop_lists, st.lists(st.integers(0, 30), max_size=8), st.booleans())
 def test_any_cut_gives_the_plain_answer(text: str, stops: list[str], cuts: list[int], keep: bool) -> None:
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    pieces = [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(places)]
     assert run(pieces, stops, keep=keep) == expected(text, stops, keep=keep)
 
 

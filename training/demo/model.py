@@ -109,7 +109,9 @@ class Llama(nn.Module):
         depth = (2 * self.shape.layers) ** -0.5
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
-                nn.init.normal_(weight, std=0.02 * (depth if name.endswith(("o_proj.weight", "down_proj.weight")) else 1))
+                nn.init.normal_(
+                    weight, std=0.02 * (depth if name.endswith(("o_proj.weight", "down_proj.weight")) else 1)
+                )
 
 
 def rotary(shape: Shape) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,9 @@ def encode(tokenizer: Tokenizer, made: Sequence[Plain | Infill]) -> list[list[in
     """Token ids of documents, with the special tokens that begin, part and end them."""
     ids = {name: tokenizer.token_to_id(name) for name in SPECIALS}
     parts = [
-        part for each in made for part in ([each.text] if isinstance(each, Plain) else [each.prefix, each.suffix, each.middle])
+        part
+        for each in made
+        for part in ([each.text] if isinstance(each, Plain) else [each.prefix, each.suffix, each.middle])
     ]
     coded = iter(tokenizer.encode_batch_fast(parts, add_special_tokens=False))
     rows: list[list[int]] = []

@@ -184,9 +184,26 @@ def train(training: Training, progress: Progress) -> None:
     draw(progress, training.work / "curve.png")
 
 
+def run(training: Training, progress: Progress) -> int:
+    """Train; returns the process's exit code: 0 at the end or after a SIGTERM, 3 when the disk is full."""
+    try:
+        train(training, progress)
+    except (OSError, RuntimeError) as error:
+        # torch reports a failed write of its own archive as a RuntimeError; the cause is the one before it.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError) or cause.errno != errno.ENOSPC:
+            raise
+        print(f"The disk is full ({cause}). The last checkpoint stands: make room and start again.", file=sys.stderr)
+        return 3
+    return 0
+
+
 def _show(progress: Progress, loss: float, speed: float) -> None:
     done = 100 * progress.fraction(time.time())
-    print(f"{done:5.1f} %  step {progress.step}  {progress.tokens:,} tokens  loss {loss:.3f}  {speed:,.0f} tokens/s", flush=True)
+    print(
+        f"{done:5.1f} %  step {progress.step}  {progress.tokens:,} tokens  loss {loss:.3f}  {speed:,.0f} tokens/s",
+        flush=True,
+    )
 
 
 def _keep(training: Training, progress: Progress, loss: float) -> None:
@@ -195,7 +212,13 @@ def _keep(training: Training, progress: Progress, loss: float) -> None:
     progress.curve.append((minutes, progress.tokens, loss, held_out))
     print(f"kept at step {progress.step}: loss {loss:.3f}, held out {held_out:.3f}", flush=True)
     training.save(progress)
-    lines = ["minutes\ttokens\tloss\theld_out", *("\t".join(f"{value:.5g}" if isinstance(value, float) else str(value) for value in point) for point in progress.curve)]
+    lines = [
+        "minutes\ttokens\tloss\theld_out",
+        *(
+            "\t".join(f"{value:.5g}" if isinstance(value, float) else str(value) for value in point)
+            for point in progress.curve
+        ),
+    ]
     (training.work / "curve.tsv").write_text("\n".join(lines) + "\n")
 
 
@@ -245,14 +268,7 @@ def main() -> int:
     now = time.time()
     progress = training.resume() or Progress(started=now, until=now + 60 * arguments.minutes)
     print(f"{sum(weight.numel() for weight in training.model.parameters()):,} parameters on {device}", flush=True)
-    try:
-        train(training, progress)
-    except (OSError, RuntimeError) as error:
-        if getattr(error, "errno", None) != errno.ENOSPC and "write" not in str(error):
-            raise
-        print(f"The disk is full ({error}); the last checkpoint stands. Make room and start again.", file=sys.stderr)
-        return 3
-    return 0
+    return run(training, progress)
 
 
 if __name__ == "__main__":

@@ -1,140 +1,153 @@
-"""From an Authorization header to a Caller, fast for tokens seen lately. Knows no HTTP answers and no scopes' meaning."""
+"""Who is asking: a token's Caller, from a short-lived cache or the store. Knows no HTTP but the header's spelling."""
 
+import asyncio
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
-
-from pronto.accounts import tokens
+from pronto.accounts.tokens import digest, looks_valid
 from pronto.core.errors import StorageFailed, Unauthenticated
 from pronto.core.identity import ANONYMOUS, Caller, Role
 from pronto.store.base import Account, Store, Token
 
-TTL = 5.0  # seconds that a look-up is believed
-NEGATIVE_TTL = 1.0  # seconds that a failed one is
-KNOWN = 10_000  # callers remembered
-UNKNOWN = 10_000  # failed look-ups remembered
-USED_EVERY = 60.0  # seconds between two writes of `last used` of one token
-MAX_HEADER = 1000  # characters; a longer one is no token of ours
+TTL = 5.0  # seconds a known token is believed without a look at the store; `forget` ends it at once
+UNKNOWN_TTL = 1.0  # the same for a token that is not known
+MAX_KNOWN = 10_000  # tokens
+MAX_UNKNOWN = 10_000
+TOUCH_EVERY = 60.0  # seconds between two notes of a token's last use
+
+MISSING = "A token is needed: send it as `Authorization: Bearer hf_...`. Ask the operator of this server for one."
+# One sentence for an unknown, a revoked and an expired token: nothing is learned by trying.
+INVALID = "This token is not valid, or not valid any more. Please check it, or ask the operator for a new one."
+
+_SCHEME = "bearer "
 
 _Value = TypeVar("_Value")
 
-MISSING = "Please send your token: add the header `Authorization: Bearer hf_...` to the request."
-WRONG = "The token is unknown, expired or revoked. Please check it, or make a new one."
 
+class _Known:
+    """A caller, until when it is believed, and when its use was last noted."""
 
-class _Known(msgspec.Struct, frozen=True):
-    caller: Caller
-    until: float
+    __slots__ = ("caller", "noted", "until")
+
+    def __init__(self, caller: Caller, until: float, noted: float) -> None:
+        self.caller, self.until, self.noted = caller, until, noted
 
 
 class Authenticator:
-    """`clock` gives Unix seconds. Remembers callers by the digest of their token; `forget` drops them all."""
+    """`clock` gives Unix seconds. Last uses are written by `flush`, never on the way of a request."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], float], allow_anonymous: bool = False) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], allow_anonymous: bool = False) -> None:
         self._store, self._clock, self._allow_anonymous = store, clock, allow_anonymous
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._unknown: OrderedDict[bytes, float] = OrderedDict()
-        self._used: dict[int, float] = {}  # token id to when, not written yet
-        self._written: OrderedDict[int, float] = OrderedDict()  # token id to the time last written
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()  # digest -> until when
+        self._lookups: dict[bytes, asyncio.Task[Caller | None]] = {}
+        self._used: dict[int, float] = {}
 
     def cached(self, authorization: str | None) -> Caller | None:
-        """The caller if this token was seen lately, else None. Raises Unauthenticated for what cannot be one."""
-        token = self._token(authorization, None)
-        return ANONYMOUS if token is None else self._look(tokens.digest(token))
+        """The caller when it is known without a wait; None says nothing."""
+        token = _token_of(authorization)
+        return self._recall(digest(token)) if token is not None and looks_valid(token) else None
 
     async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller:
-        """Raises Unauthenticated, StorageFailed."""
-        token = self._token(authorization, api_key)
-        if token is None:
-            return ANONYMOUS
-        digest = tokens.digest(token)
-        return self._look(digest) or await self._look_up(digest)
+        """`authorization` is the header's value; `api_key` counts where there is none.
+
+        Raises Unauthenticated, and StorageFailed when the database cannot be asked.
+        """
+        token = _token_of(authorization) if authorization else api_key
+        if not token:
+            if self._allow_anonymous and not authorization:
+                return ANONYMOUS
+            raise Unauthenticated(MISSING)
+        caller = await self._caller(digest(token)) if looks_valid(token) else None
+        if caller is None:
+            raise Unauthenticated(INVALID)
+        return caller
 
     async def still_valid(self, caller: Caller) -> bool:
-        """Whether the token behind a running answer still holds. A database that cannot be read changes nothing."""
+        """Whether a caller that was let in would be let in now. For long streams."""
         if caller.is_anonymous:
             return self._allow_anonymous
         try:
-            return (self._look(caller.digest) or await self._look_up(caller.digest)) is not None
-        except Unauthenticated:
-            return False
+            return await self._caller(caller.digest) is not None
         except StorageFailed:
-            return True
+            # A database that cannot answer ends nobody's stream; it lets nobody new in either.
+            return caller.expires is None or self._clock() < caller.expires
 
     def forget(self) -> None:
-        """Somebody has changed the database: the next look-ups ask it."""
+        """Believe nothing any more. Look-ups under way may have read what is not true now: nobody waits for them."""
         self._known.clear()
         self._unknown.clear()
+        self._lookups.clear()
 
     async def flush(self) -> None:
-        """Write when tokens were last used. What cannot be written now is written next time."""
+        """Write the last uses noted so far; when that fails, they are kept for the next time."""
         used, self._used = self._used, {}
-        if not used:
-            return
+        if used:
+            try:
+                await self._store.tokens.touch(used)
+            except StorageFailed:
+                self._used = used | self._used
+
+    def _recall(self, key: bytes) -> Caller | None:
+        known = self._known.get(key)
+        if known is None:
+            return None
+        now = self._clock()
+        if now >= known.until:
+            del self._known[key]
+            return None
+        self._known.move_to_end(key)
+        if now - known.noted >= TOUCH_EVERY:
+            self._note(known, now)
+        return known.caller
+
+    async def _caller(self, key: bytes) -> Caller | None:
+        caller = self._recall(key)
+        if caller is not None:
+            return caller
+        if self._clock() < self._unknown.get(key, 0.0):
+            return None
+        lookup = self._lookups.get(key)
+        if lookup is None:
+            lookup = self._lookups[key] = asyncio.create_task(self._look_up(key))
+        return await asyncio.shield(lookup)
+
+    async def _look_up(self, key: bytes) -> Caller | None:
+        """Ask the store, once for all who wait; one of them leaving does not end it."""
+        this = asyncio.current_task()
         try:
-            await self._store.tokens.touch(used)
-        except StorageFailed:
-            self._used = used | self._used
-            return
-        self._written.update(used)
-        while len(self._written) > KNOWN:
-            self._written.popitem(last=False)
-
-    def _token(self, authorization: str | None, api_key: str | None) -> str | None:
-        """The token as sent; None: none came, and none is needed. The checksum is looked at first."""
-        token = api_key
-        if authorization:
-            scheme, _, token = authorization.partition(" ")
-            if scheme.lower() != "bearer" or not token.strip():
-                raise Unauthenticated(MISSING)
-            token = token.strip()
-        if not token:
-            if self._allow_anonymous:
+            found = await self._store.tokens.by_digest(key)
+            # After a `forget` in the meantime what was read is not kept.
+            is_current = self._lookups.get(key) is this
+            now = self._clock()
+            if found is None or not _is_good(found[0], key, now):
+                if is_current:
+                    _keep(self._unknown, key, now + UNKNOWN_TTL, MAX_UNKNOWN)
                 return None
-            raise Unauthenticated(MISSING)
-        if len(token) > MAX_HEADER or not tokens.looks_valid(token):
-            raise Unauthenticated(WRONG)
-        return token
+            known = _known(*found, now)
+            if now - known.noted >= TOUCH_EVERY:
+                self._note(known, now)
+            if is_current:
+                _keep(self._known, key, known, MAX_KNOWN)
+            return known.caller
+        finally:
+            if self._lookups.get(key) is this:
+                del self._lookups[key]
 
-    def _look(self, digest: bytes) -> Caller | None:
-        now = self._clock()
-        known = self._known.get(digest)
-        if known is not None:
-            if now < known.until:
-                self._use(known.caller, now)
-                return known.caller
-            del self._known[digest]
-        if now < self._unknown.get(digest, 0.0):
-            raise Unauthenticated(WRONG)
-        return None
-
-    async def _look_up(self, digest: bytes) -> Caller:
-        found = await self._store.tokens.by_digest(digest)
-        now = self._clock()
-        if found is None or not hmac.compare_digest(found[0].digest, digest) or not _holds(found[0], now):
-            _remember(self._unknown, digest, now + NEGATIVE_TTL, UNKNOWN)
-            raise Unauthenticated(WRONG)
-        caller = _caller(*found)
-        until = now + TTL if caller.expires is None else min(now + TTL, caller.expires)
-        _remember(self._known, digest, _Known(caller, until), KNOWN)
-        self._use(caller, now)
-        return caller
-
-    def _use(self, caller: Caller, now: float) -> None:
-        id = caller.token_id
-        if id is not None and id not in self._used and now - self._written.get(id, 0.0) >= USED_EVERY:
-            self._used[id] = now
+    def _note(self, known: _Known, now: float) -> None:
+        assert known.caller.token_id is not None  # an anonymous caller is never kept
+        known.noted = self._used[known.caller.token_id] = now
 
 
-def _holds(token: Token, now: float) -> bool:
-    return token.revoked is None and (token.expires is None or now < token.expires)
+def _is_good(token: Token, key: bytes, now: float) -> bool:
+    is_alive = token.revoked is None and (token.expires is None or now < token.expires)
+    return hmac.compare_digest(token.digest, key) and is_alive
 
 
-def _caller(token: Token, account: Account) -> Caller:
-    return Caller(
+def _known(token: Token, account: Account, now: float) -> _Known:
+    caller = Caller(
         account_id=account.id,
         account=account.name,
         plan=account.plan,
@@ -144,9 +157,19 @@ def _caller(token: Token, account: Account) -> Caller:
         expires=token.expires,
         digest=token.digest,
     )
+    until = now + TTL if token.expires is None else min(now + TTL, token.expires)
+    return _Known(caller, until, token.last_used or 0.0)
 
 
-def _remember(kept: OrderedDict[bytes, _Value], digest: bytes, value: _Value, most: int) -> None:
-    kept[digest] = value
-    while len(kept) > most:
+def _keep(kept: OrderedDict[bytes, _Value], key: bytes, value: _Value, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > most:
         kept.popitem(last=False)
+
+
+def _token_of(authorization: str | None) -> str | None:
+    """The token in a header's value; None when there is none. It may contain spaces, as some clients' keys do."""
+    if not authorization or authorization[:7].lower() != _SCHEME:
+        return None
+    return authorization[7:].strip() or None

@@ -1,17 +1,17 @@
-"""The plans, from the smallest to the largest. Knows no limits yet: only who may use what."""
+"""The plans and their order: who may use what another plan is needed for. Knows no prices and no limits."""
 
-ORDER = ("free", "pro", "enterprise")
+PLANS = ("free", "pro", "enterprise")  # each includes what stands before it
+_RANK = {plan: rank for rank, plan in enumerate(PLANS)}
 
 
-def known(plan: str) -> str:
-    """The plan itself. Raises ValueError with a sentence when there is none of this name."""
-    if plan not in ORDER:
-        raise ValueError(f"there is no plan {plan!r}; choose one of {', '.join(ORDER)}")
-    return plan
+def rank(plan: str) -> int:
+    """Its place in the order. Raises ValueError with a sentence for a plan that does not exist."""
+    try:
+        return _RANK[plan]
+    except KeyError:
+        raise ValueError(f"There is no plan named {plan!r}; the plans are {', '.join(PLANS)}.") from None
 
 
 def allows(plan: str, needed: str) -> bool:
-    """Whether an account on `plan` may use what needs `needed`. An unknown plan allows nothing but free things."""
-    have = ORDER.index(plan) if plan in ORDER else 0
-    need = ORDER.index(needed) if needed in ORDER else len(ORDER)
-    return have >= need
+    """Whether an account on `plan` may use what `needed` is needed for. Raises ValueError for an unknown plan."""
+    return rank(plan) >= rank(needed)

@@ -1,38 +1,78 @@
-"""What a token looks like: `hf_`, 32 base62 characters of chance, 6 of checksum (DESIGN §6). Knows no storage."""
+"""What a token looks like, how one is made, and the digest that is all we keep of it. Knows no storage.
+
+`hf_`, 32 base62 characters (190 bits), and the CRC32 of both as 6 base62 digits: typing errors never reach a database.
+"""
 
 import hashlib
 import random
 import re
-import string
+import secrets
 import zlib
 
-PREFIX = "hf_"  # clients of the Hugging Face Hub choose what to do by it
-BODY = 32  # characters, 190 bits
-CHECK = 6  # characters: CRC32 in base62, padded with zeros
-ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-TOKEN_PATTERN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{BODY + CHECK}}}")
+import msgspec
+
+from pronto.core.identity import Role
+from pronto.store.base import Token
+
+PREFIX = "hf_"  # huggingface.js refuses tokens that begin otherwise
+BODY = 32  # characters
+CHECK = 6  # characters
+LENGTH = len(PREFIX) + BODY + CHECK
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+# For logs and scanners: finds our tokens in any text, and none of the Hub's own, which have 34 letters.
+TOKEN_PATTERN = re.compile(r"hf_[0-9A-Za-z]{38}(?![0-9A-Za-z])")
+
+_SYSTEM = secrets.SystemRandom()
 
 
-def mint(rng: random.Random) -> str:
-    """A new token. `rng` must be a SystemRandom outside of tests."""
-    body = PREFIX + "".join(rng.choice(ALPHABET) for _ in range(BODY))
-    return body + _checksum(body)
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new token shall be good for. `expires` in Unix seconds; None: never."""
+
+    account_id: int
+    name: str
+    role: Role = Role.READ
+    scopes: tuple[str, ...] = ()
+    expires: float | None = None
+
+
+def mint(rng: random.Random = _SYSTEM) -> str:
+    """A new token. Only a test gives another source of randomness than the system's."""
+    start = PREFIX + "".join(rng.choice(ALPHABET) for _ in range(BODY))
+    return start + _check(start)
 
 
 def looks_valid(token: str) -> bool:
-    """Whether the checksum holds: typing errors and scans are told apart without a look at the database."""
-    if TOKEN_PATTERN.fullmatch(token) is None:
+    """Whether it can be one of ours at all."""
+    if len(token) != LENGTH or not token.startswith(PREFIX) or not token.isascii():
         return False
-    return _checksum(token[:-CHECK]) == token[-CHECK:]
+    return token[-CHECK:] == _check(token[:-CHECK])
 
 
 def digest(token: str) -> bytes:
-    """What is stored: SHA-256, 32 bytes. Enough for a secret of 190 bits (trust.md §1.3)."""
+    """SHA-256. Two tokens that differ anywhere share nothing."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _checksum(body: str) -> str:
-    number, digits = zlib.crc32(body.encode()), ""
+def issue(grant: Grant, now: float, rng: random.Random = _SYSTEM) -> tuple[str, Token]:
+    """A new token, to be shown once, and the row to keep, whose `id` the store gives."""
+    token = mint(rng)
+    row = Token(
+        id=0,
+        account_id=grant.account_id,
+        name=grant.name,
+        role=grant.role.value,
+        digest=digest(token),
+        last4=token[-4:],
+        created=now,
+        scopes=grant.scopes,
+        expires=grant.expires,
+    )
+    return token, row
+
+
+def _check(start: str) -> str:
+    number, digits = zlib.crc32(start.encode("ascii")), ""
     for _ in range(CHECK):
         number, digit = divmod(number, len(ALPHABET))
         digits = ALPHABET[digit] + digits

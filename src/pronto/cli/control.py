@@ -1,4 +1,4 @@
-"""Asks a running server through the control socket of its data directory."""
+"""Asks a running server over its control socket. Knows no commands."""
 
 import json
 import os
@@ -6,41 +6,65 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from pronto.edge.control import MAX_LINE, SOCKET
+from pronto.core.errors import ProntoError
 
-PATIENCE = 10.0  # seconds
+FILE_NAME = "control.sock"
 MAX_ANSWER = 16 * 1024 * 1024  # bytes
+TIMEOUT = 30.0  # seconds without a byte
 
 
-def ask(data_dir: Path, command: str, **arguments: Any) -> Any | None:
-    """The server's answer; None when no server runs. Raises ValueError with the server's sentence when it refuses."""
-    question = json.dumps({"command": command, **arguments}).encode() + b"\n"
-    if len(question) > MAX_LINE:
-        raise ValueError("the command is too long")
-    answer = _exchange(data_dir, question)
-    if answer is None:
-        return None
-    if "error" in answer:
-        raise ValueError(answer["error"])
-    return answer["answer"]
+class ServerRefused(ProntoError):
+    """The running server said no, or something that cannot be understood; the message says why."""
 
 
-def _exchange(data_dir: Path, question: bytes) -> dict[str, Any] | None:
-    if not (data_dir / SOCKET).exists():
-        return None
-    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
+def ask(data_dir: Path, command: str, /, **arguments: Any) -> dict[str, Any] | None:
+    """What the server on this data directory answers; None when none is running. Raises ServerRefused."""
+    line = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(PATIENCE)
-            # The short way to a path that may be too long for a socket.
-            connection.connect(f"/proc/self/fd/{folder}/{SOCKET}")
-            connection.sendall(question)
-            line = connection.makefile("rb").readline(MAX_ANSWER)
-    except (ConnectionRefusedError, FileNotFoundError):
-        return None
+        connection = _connect(data_dir)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        return None  # no socket, or one that a dead server left
+    except OSError as error:
+        raise ServerRefused(f"The running server cannot be reached: {error.strerror}.") from error
+    with connection:
+        try:
+            connection.sendall(line)
+            answer = _read_line(connection)
+        except OSError as error:
+            raise ServerRefused("The server did not answer. Look at its log.") from error
+    return _unpack(answer)
+
+
+def _connect(data_dir: Path) -> socket.socket:
+    folder = os.open(data_dir, os.O_PATH | os.O_DIRECTORY)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(TIMEOUT)
+        # Through the folder's descriptor: an address has 107 bytes at most.
+        connection.connect(f"/proc/self/fd/{folder}/{FILE_NAME}")
+    except BaseException:
+        connection.close()
+        raise
     finally:
         os.close(folder)
-    if not line.endswith(b"\n"):
-        raise ValueError("the server closed the connection without an answer; its log says why")
-    decoded: dict[str, Any] = json.loads(line)
-    return decoded
+    return connection
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    answer = bytearray()
+    while not answer.endswith(b"\n"):
+        piece = connection.recv(65536)
+        if not piece or len(answer) > MAX_ANSWER:
+            raise ConnectionError
+        answer += piece
+    return bytes(answer)
+
+
+def _unpack(answer: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(answer)
+        if "error" in content:
+            raise ServerRefused(str(content["error"]))
+        return dict(content["answer"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServerRefused("The server's answer cannot be understood. Is it of another version?") from error

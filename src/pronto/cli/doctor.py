@@ -57,9 +57,9 @@ def doctor(
         findings.append(finding)
         if not as_json:
             typer.secho(_MARKS[finding.colour], fg=finding.colour, nl=False)
-            typer.echo(f"  {finding.check:<12} {finding.text}")
+            typer.echo(f"  {finding.check:<18} {finding.text}")
             if finding.advice:
-                typer.echo(f"{'':<18} {finding.advice}")
+                typer.echo(f"{'':<24} {finding.advice}")
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(findings), indent=2))
     raise typer.Exit(int(any(finding.colour == "red" for finding in findings)))
@@ -129,7 +129,7 @@ def disk(settings: Settings) -> Finding:
 
 def directory(settings: Settings) -> Finding:
     """The data directory: there, ours, closed to others, and whether a server holds it."""
-    from pronto.cli.live import is_served
+    from pronto.cli.live import is_served, lock_holder
 
     folder = settings.data_dir
     if not folder.exists():
@@ -143,6 +143,10 @@ def directory(settings: Settings) -> Finding:
         return Finding("data", "red", f"{folder} cannot be written", "Please give this user read and write access.")
     if is_served(folder):
         return Finding("data", "green", f"{folder}, in use by a running server")
+    holder = lock_holder(folder)
+    if holder is not None:
+        said = f"{folder} is held by process {holder}, which does not answer"
+        return Finding("data", "yellow", said, "If it is not just starting or stopping, end that process.")
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         return Finding("data", "yellow", f"{folder} is open to other users", f"To close it: chmod 700 {folder}")
     return Finding("data", "green", f"{folder}, writable")

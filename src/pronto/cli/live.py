@@ -1,13 +1,28 @@
 """What a running server says of itself to the other commands. Knows nothing of how it is asked."""
 
+import fcntl
 from pathlib import Path
 
 from pronto.core.errors import ProntoError
+
+LOCK = "lock"  # in the data directory; see store/lock.py
 
 
 def is_served(data_dir: Path) -> bool:
     """Whether a server runs over this data directory and answers."""
     return _models(data_dir) is not None
+
+
+def lock_holder(data_dir: Path) -> str | None:
+    """The process that holds the directory's lock, as it wrote itself down; None when nobody does."""
+    try:
+        with (data_dir / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return (data_dir / LOCK).read_text().strip() or "unknown"
+    except OSError:
+        return None
+    return None
 
 
 def live_states(data_dir: Path) -> dict[str, str]:

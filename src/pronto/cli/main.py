@@ -15,7 +15,7 @@ from pronto.core.errors import ProntoError
 
 # name: (module, attribute, help). An attribute is a Typer app or a plain function.
 _LAZY = {
-    "serve": ("pronto.cli.serve", "serve", "Start the server."),
+    "serve": ("pronto.cli.serve", "app", "Start the server."),
     "models": ("pronto.cli.models", "app", "The models of this server: list, add, pull, rm."),
     "users": ("pronto.cli.users", "app", "The accounts of this server: add, list."),
     "tokens": ("pronto.cli.tokens", "app", "The tokens of accounts: create, list, revoke."),

@@ -23,7 +23,7 @@ from pronto.engines import registry
 from pronto.observe import configure_logging
 from pronto.settings import Settings
 
-app = typer.Typer(help="The models of this server.", no_args_is_help=True)
+app = typer.Typer(help="The models of this server.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,10 @@ import typer
 
 from pronto.settings import Settings, load_settings
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def serve(
     config: Annotated[Path | None, typer.Option(help="A settings file; default: pronto.toml here, if there.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -70,36 +73,40 @@ async def _serve(settings: Settings, listener: socket.socket, *, first_run: bool
     from pronto.cli.first_run import prepare_first_run, welcome
 
     made = await prepare_first_run(settings) if first_run else None
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
-    async with open_app(settings) as app:
-        server = _server(app.http, settings)
+    signals = Signals()
+    async with open_app(settings) as house:
+        server = _server(house.http, settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        stopping = asyncio.create_task(stop.wait())
-        while not (server.started or serving.done()):
+        while not (server.started or serving.done()):  # noqa: ASYNC110  because uvicorn has no event for it
             await asyncio.sleep(0.002)
         _tell(settings, listener, as_json=as_json)
-        if made is not None:
-            greeting = asyncio.create_task(welcome(app, _url(settings, listener), made))
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        greeting = asyncio.create_task(welcome(house, _url(settings, listener), made)) if made else None
+        await _first_of(serving, signals.stop.wait())
+        if greeting is not None:
+            greeting.cancel()
         if not serving.done():
-            await _finish(app, stop)
-            server.should_exit = True
-        stopping.cancel()
+            await _first_of(asyncio.create_task(house.drain()), signals.hurry.wait())
+            server.should_exit, server.force_exit = True, signals.hurry.is_set()
         await serving
 
 
-def _on_signal(stop: asyncio.Event) -> None:
-    """The first signal asks for an orderly stop, the second one for a quick one."""
-    if stop.is_set():
-        raise KeyboardInterrupt
-    stop.set()
+class Signals:
+    """The first SIGTERM or SIGINT asks for an orderly stop, the second one for a quick one."""
+
+    def __init__(self) -> None:
+        self.stop, self.hurry = asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._hear)
+
+    def _hear(self) -> None:
+        (self.hurry if self.stop.is_set() else self.stop).set()
 
 
-async def _finish(app: Any, stop: asyncio.Event) -> None:
-    await app.drain()
+async def _first_of(task: "asyncio.Task[Any]", other: Coroutine[Any, Any, Any]) -> None:
+    """Until one of them is over; `other` is then given up."""
+    waiting = asyncio.create_task(other)
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 def _server(http: Any, settings: Settings) -> Any:

@@ -135,7 +135,13 @@ def _is_meant(token: Token, name: str) -> bool:
 
 def _row(token: Token) -> dict[str, object]:
     times = {name: day(getattr(token, name)) for name in ("created", "expires", "last_used", "revoked")}
-    return {"id": token.id, "name": token.name, "role": token.role, "scopes": token.scopes, "last4": token.last4} | times
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "scopes": token.scopes,
+        "last4": token.last4,
+    } | times
 
 
 async def _account(store: Store, name: str) -> Account:

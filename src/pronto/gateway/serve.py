@@ -7,6 +7,8 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+import msgspec
+
 from pronto.core.errors import Draining, Stopped
 from pronto.core.events import Done, Event, Started, Times, Waiting
 from pronto.core.identity import Caller
@@ -23,23 +25,24 @@ from pronto.gateway.usage import Usage
 RECHECK = 5.0  # seconds after which a running answer looks again whether its token still holds
 
 
+class Stages(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands along the line, in the order in which a request meets it."""
+
+    models: Models
+    rules: Rules
+    limits: Limits
+    cache: Cache
+    preparation: Preparation
+    usage: Usage
+
+
 class Gateway:
     """Everything between a decoded request and a worker. `clock` gives monotonic seconds."""
 
-    def __init__(
-        self,
-        models: Models,
-        preparation: Preparation,
-        cache: Cache,
-        limits: Limits,
-        usage: Usage,
-        rules: Rules,
-        *,
-        clock: Callable[[], float],
-        rng: random.Random,
-    ) -> None:
-        self.models, self.limits = models, limits
-        self._preparation, self._cache, self._usage, self._rules = preparation, cache, usage, rules
+    def __init__(self, stages: Stages, *, clock: Callable[[], float], rng: random.Random) -> None:
+        self.models, self.limits = stages.models, stages.limits
+        self._rules, self._cache = stages.rules, stages.cache
+        self._preparation, self._usage = stages.preparation, stages.usage
         self._clock, self._rng = clock, rng
         self.is_accepting = True
 
@@ -97,12 +100,12 @@ class Gateway:
             weight=self._rules.weight(caller),
             deadline=queued + min(self._rules.queue_timeout, request.options.timeout or self._rules.queue_timeout),
         )
-        async with aclosing(admission) as steps:
-            async for step in steps:
-                if isinstance(step, Waiting):
-                    yield step
+        async with aclosing(admission) as turns:
+            async for turn in turns:
+                if isinstance(turn, Waiting):
+                    yield turn
                 else:
-                    permit = step
+                    permit = turn
         admitted = self._clock()
         queue_ms = (admitted - queued) * 1000
         tally = Tally(ready.prompt_tokens)
@@ -115,11 +118,12 @@ class Gateway:
         started = Started(
             model.revision, model.engine, deployment.compute, queued_ms=int(queue_ms), warnings=ready.warnings
         )
+        is_begun = False
         async with aclosing(deployment.run(ready.request, tally, permit)) as events:
             async for event in events:
-                if started is not None:
+                if not is_begun:
+                    is_begun = True
                     yield started
-                    started = None
                 if type(event) is Done:
                     if tally.settled is not None:
                         await tally.settled

@@ -1,47 +1,53 @@
-"""Blobs in this process's memory: a time to live for each, one bound for all, the least recently used goes first."""
+"""Blobs in this process's memory: the least recently used go first. Knows nothing of what the bytes mean."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 
-OVERHEAD = 200  # bytes of bookkeeping for each blob, about
+import msgspec
+
+OVERHEAD = 200  # bytes that the dictionary and the objects take for one entry, about
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    value: bytes
+    until: float
 
 
 class MemoryBlobs:
-    """See Blobs. `clock` gives seconds; `max_bytes` bounds keys, values and bookkeeping together."""
+    """The Blobs seam. `max_bytes` bounds keys, values and what holding them costs; `clock` gives rising seconds."""
 
-    def __init__(self, *, max_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(self, max_bytes: int, clock: Callable[[], float]) -> None:
         self._max_bytes, self._clock = max_bytes, clock
-        self._kept: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
-        self.used_bytes = 0
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self.size = 0  # bytes held now
 
     async def get(self, key: bytes) -> bytes | None:
-        found = self._kept.get(key)
-        if found is None:
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        expires, value = found
-        if self._clock() >= expires:
-            self._remove(key)
+        if self._clock() >= entry.until:
+            self._drop(key)
             return None
-        self._kept.move_to_end(key)
-        return value
+        self._entries.move_to_end(key)
+        return entry.value
 
     async def put(self, key: bytes, value: bytes, ttl: float) -> None:
-        self._remove(key)
+        self._drop(key)
         size = _size(key, value)
-        if size > self._max_bytes or ttl <= 0:
+        if ttl <= 0 or size > self._max_bytes:
             return
-        while self.used_bytes + size > self._max_bytes:
-            self._remove(next(iter(self._kept)))
-        self._kept[key] = (self._clock() + ttl, value)
-        self.used_bytes += size
+        self._entries[key] = _Entry(value, self._clock() + ttl)
+        self.size += size
+        while self.size > self._max_bytes:
+            self._drop(next(iter(self._entries)))
 
     async def delete(self, key: bytes) -> None:
-        self._remove(key)
+        self._drop(key)
 
-    def _remove(self, key: bytes) -> None:
-        found = self._kept.pop(key, None)
-        if found is not None:
-            self.used_bytes -= _size(key, found[1])
+    def _drop(self, key: bytes) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.size -= _size(key, entry.value)
 
 
 def _size(key: bytes, value: bytes) -> int:

@@ -1,11 +1,11 @@
 """The Store seam: rows and the small protocols over them. Knows no SQL, no HTTP and no tokens in plain text."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import IntEnum
 from typing import Protocol
 
-import asyncio
 import msgspec
 
 

@@ -6,19 +6,19 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from pronto.core.errors import StorageFailed
 from pronto.store import tables
 from pronto.store.changes import Changes
-from pronto.store.sqlite import PRAGMAS, uri
+from pronto.store.sqlite import PRAGMAS
 
 _CONNECTIONS = 4
+_OPEN = {"mode": "rw", "uri": "true"}  # a file that is gone is not made anew, empty
 
 
 class Session:
@@ -41,16 +41,16 @@ class Sessions:
     """Gives a session for reading or for writing: the one of the transaction that the task is in, else a new one."""
 
     def __init__(self, path: Path, busy_timeout: float, changes: Changes) -> None:
-        self._path, self._busy_timeout, self._changes = path, busy_timeout, changes
+        self._changes = changes
         self._current: ContextVar[Session | None] = ContextVar("session", default=None)
         self._engine = create_async_engine(
-            "sqlite+aiosqlite://",
-            async_creator=self._connect,
-            poolclass=AsyncAdaptedQueuePool,
+            sa.URL.create("sqlite+aiosqlite", database=f"file:{quote(str(path))}", query=_OPEN),
+            connect_args={"timeout": busy_timeout, "isolation_level": None},
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=busy_timeout + 5,
         )
+        sa.event.listen(self._engine.sync_engine, "connect", _set_up)
         sa.event.listen(self._engine.sync_engine, "begin", _begin)
 
     @asynccontextmanager
@@ -86,13 +86,10 @@ class Sessions:
     async def close(self) -> None:
         await self._engine.dispose()
 
-    async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
-            uri(self._path), timeout=self._busy_timeout, isolation_level=None, uri=True
-        )
-        for pragma in PRAGMAS:
-            await connection.execute(pragma)
-        return connection
+
+def _set_up(connection: Any, _record: object) -> None:
+    for pragma in PRAGMAS:
+        connection.execute(pragma)
 
 
 def _begin(connection: sa.Connection) -> None:
