@@ -97,7 +97,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         stack.push_async_callback(machine.preparing.stop)
         stack.push_async_callback(machine.fleet.stop)
         gateway = _build_gateway(settings, store, catalog, machine, authenticator)
-        metrics = Metrics()
+        metrics = _metrics(machine.fleet, gateway)
         app = App(
             settings=settings,
             store=store,
@@ -161,11 +161,28 @@ def _build_gateway(
     return Gateway(stages, clock=time.monotonic, rng=random.SystemRandom())
 
 
+def _metrics(fleet: Fleet, gateway: Gateway) -> Metrics:
+    metrics = Metrics()
+    metrics.gauge("tgi_queue_size", "Requests that wait for a slot.", lambda: sum(d.waiting for d in fleet.loaded()))
+    metrics.gauge("tgi_batch_current_size", "Requests in engines.", lambda: sum(d.running for d in fleet.loaded()))
+    metrics.gauge("pronto_requests_in_work", "Requests from entry to last event.", lambda: gateway.limits.in_work)
+    metrics.gauge("pronto_models_loaded", "Models that answer at once.", lambda: len(fleet.loaded()))
+    metrics.gauge(
+        "pronto_kv_cache_used",
+        "Share of the fullest KV cache, 0 to 1.",
+        lambda: max((deployment.stats.kv_used for deployment in fleet.loaded()), default=0.0),
+    )
+    return metrics
+
+
 async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
     """Start what goes on beside the requests."""
     control = ControlServer(
         app.settings.data_dir,
-        {"ping": lambda _: _answer(os.getpid()), "models": lambda _: _answer(app.gateway.models.list())},
+        {
+            "ping": lambda _: _answer({"pid": os.getpid()}),
+            "models": lambda _: _answer({"models": app.gateway.models.list()}),
+        },
     )
     await control.start()
     stack.push_async_callback(control.close)

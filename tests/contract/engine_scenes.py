@@ -1,7 +1,8 @@
 """Runs engines in the tests' own process: adds requests, steps, and sorts events by id."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pronto.core.events import Done, Finish, Token
 from pronto.core.model import EngineSettings, Model, Source
@@ -13,7 +14,7 @@ STEPS = 20_000  # more than any test needs
 LETTERS = "The quick brown fox, again"  # as code points it is a prompt for echo, and 26 known ids for a tiny Llama
 
 
-def model(engine: str, exported: Path | None = None, **settings: object) -> Model:
+def model(engine: str, exported: Path | None = None, **settings: Any) -> Model:
     return Model(
         id="echo" if engine == "echo" else "tiny",
         task=Task.TEXT_GENERATION,
@@ -21,15 +22,13 @@ def model(engine: str, exported: Path | None = None, **settings: object) -> Mode
         source=Source(folder="models/tiny"),
         revision="r1",
         exported=None if exported is None else str(exported),
-        settings=EngineSettings(**settings),  # type: ignore[arg-type]  because the fields vary from test to test
+        settings=EngineSettings(**settings),
     )
 
 
-def generation(
-    text: str = LETTERS, /, *, ids: list[int] | None = None, new: int = 12, **more: object
-) -> TextGeneration:
+def generation(text: str = LETTERS, /, *, ids: list[int] | None = None, new: int = 12, **more: Any) -> TextGeneration:
     prompt = TokenPrompt([ord(letter) for letter in text] if ids is None else ids)
-    return TextGeneration(prompt=prompt, max_new_tokens=new, **more)  # type: ignore[arg-type]  because the fields vary from test to test
+    return TextGeneration(prompt=prompt, max_new_tokens=new, **more)
 
 
 def sampled(seed: int, temperature: float = 1.0) -> Sampling:
@@ -105,7 +104,7 @@ def done(events: list[EngineEvent]) -> Done:
     return ends[0]
 
 
-def failed(events: list[EngineEvent]) -> Failed:
+def failed(events: Sequence[EngineEvent]) -> Failed:
     assert len(events) == 1
     assert isinstance(events[0], Failed)
     return events[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pronto.core.events import FinishReason, Usage
-from pronto.core.request import Export, Sampling
+from pronto.core.request import Export, Sampling, Work
 from pronto.engines import registry
 from pronto.engines.base import Failed
 from tests.contract.engine_scenes import (
@@ -126,10 +126,10 @@ def test_others_go_on_when_one_is_cancelled(bench: Bench) -> None:
     [generation(ids=[]), Export(folder="a", target="b", weights="fp16")],
     ids=["an empty prompt", "another kind of work"],
 )
-def test_a_bad_request_fails_alone(bench: Bench, work: object) -> None:
+def test_a_bad_request_fails_alone(bench: Bench, work: Work) -> None:
     good = bench.add(generation(new=20))
     bench.step()
-    bad = bench.add(work)  # type: ignore[arg-type]  because the fields vary from test to test
+    bad = bench.add(work)
     bench.until_over([good, bad])
     refusal = failed(bench.events[bad])
     assert refusal.kind == "invalid_input"

@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from pronto.core.events import FinishReason
-from pronto.core.request import Grammar, Sampling
+from pronto.core.request import Grammar, Sampling, Work
 from pronto.engines.openvino_llm import OpenVinoEngine
 from tests.contract.engine_scenes import (
     Bench,
@@ -173,8 +173,8 @@ def test_what_does_not_fit_is_refused_before_it_runs(bench: Bench) -> None:
     ],
     ids=["no room", "unknown id", "negative id", "no choice", "top_p", "penalty", "grammar kind", "schema"],
 )
-def test_what_the_pipeline_would_choke_on_is_refused(bench: Bench, work: object) -> None:
-    assert failed(bench.run(work)).kind == "invalid_input"  # type: ignore[arg-type]  because the fields vary from test to test
+def test_what_the_pipeline_would_choke_on_is_refused(bench: Bench, work: Work) -> None:
+    assert failed(bench.run(work)).kind == "invalid_input"
     assert len(tokens(bench.run(generation(new=3)))) == 3
 
 

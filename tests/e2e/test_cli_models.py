@@ -8,10 +8,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.server import PRONTO
+from pronto.cli.live import live_states
+from tests.e2e.server import PRONTO, Server
 from tests.hub_stand_in import Repository, StandIn, hub_stand_in
 from tests.tiny_models import build_tiny_llama
 
@@ -25,14 +27,20 @@ def pronto(data: Path, *arguments: str, hub: str = OFFLINE) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
 
 
-def rows(data: Path, *arguments: str, hub: str = OFFLINE) -> list[dict]:
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Without the frame and the line breaks that a terminal gets."""
+    return " ".join((done.stdout + done.stderr).replace("│", " ").split())
+
+
+def answer(data: Path, *arguments: str, hub: str = OFFLINE) -> Any:
     done = pronto(data, *arguments, "--json", hub=hub)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def row(data: Path, id: str) -> dict | None:
-    return next((row for row in rows(data, "models", "list") if row["id"] == id), None)
+def row(data: Path, id: str) -> dict:
+    """Empty when there is no such model."""
+    return next((row for row in answer(data, "models", "list") if row["id"] == id), {})
 
 
 @pytest.fixture(scope="module")
@@ -61,20 +69,19 @@ def test_a_folder_is_added_listed_and_removed(tmp_path: Path, tiny: Path) -> Non
     assert "LlamaForCausalLM" in done.stdout + done.stderr
     (data / "catalog.toml").write_text("# mine\n" + (data / "catalog.toml").read_text())
     found = row(data, "my/tiny")
-    assert found is not None
     wanted = {"task": "text-generation", "plan": "pro", "engine": "openvino", "state": "pulled", "context": 128}
     assert {name: found[name] for name in wanted} == wanted
     assert found["size"] == "140K"
     assert found["aliases"] == ["tiny", "small"]
     assert "my/tiny" in pronto(data, "models", "list").stdout.replace("\n", "")
     assert pronto(data, "models", "rm", "my/tiny").returncode == 0
-    assert row(data, "my/tiny") is None
+    assert row(data, "my/tiny") == {}
     assert (tiny / "model.safetensors").exists()
     assert (data / "catalog.toml").read_text().startswith("# mine\n")
 
 
 def test_the_curated_list_without_anything(tmp_path: Path) -> None:
-    listed = {row["id"]: row for row in rows(tmp_path / "none", "models", "list")}
+    listed = {row["id"]: row for row in answer(tmp_path / "none", "models", "list")}
     assert len(listed) == 16
     assert listed["suno/bark"]["state"] == "described"
     assert not (tmp_path / "none").exists()
@@ -102,7 +109,7 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, tiny: Path, arguments: tupl
     places = {"TINY": str(tiny), "CODE": str(code)}
     done = pronto(tmp_path / "data", "models", *(places.get(word, word) for word in arguments))
     assert done.returncode == 1
-    assert says in " ".join(done.stderr.split())
+    assert says in said(done)
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data" / "catalog.toml").exists()
 
@@ -111,22 +118,21 @@ def test_a_broken_catalog_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "catalog.toml").write_text("[[models]]\nid = 'a/b'\nfolder = 'f'\nbogus = 1\n")
     done = pronto(tmp_path, "models", "list")
     assert done.returncode == 1
-    assert "catalog.toml, line 1" in done.stderr
-    assert "bogus" in done.stderr
+    assert "catalog.toml, line 1" in said(done)
+    assert "bogus" in said(done)
 
 
 def test_from_the_hub_to_an_export(tmp_path: Path, hub: StandIn) -> None:
-    (added,) = rows(tmp_path, "models", "add", "my/hub", "--source", "tiny/hub@main", hub=hub.url)
+    added = answer(tmp_path, "models", "add", "my/hub", "--source", "tiny/hub@main", hub=hub.url)
     assert (added["state"], added["engine"], added["revision"]) == ("described", "openvino", "")
     done = pronto(tmp_path, "models", "pull", "my/hub", hub=hub.url)
     assert done.returncode == 0, done.stderr
     found = row(tmp_path, "my/hub")
-    assert found is not None
     assert (found["state"], found["revision"], found["context"]) == ("exported", COMMIT, 256)
     asked = len(hub.requests)
     assert pronto(tmp_path, "models", "pull", "my/hub", hub=hub.url).returncode == 0
     assert len(hub.requests) == asked
-    (removed,) = rows(tmp_path, "models", "rm", "my/hub", "--files")
+    removed = answer(tmp_path, "models", "rm", "my/hub", "--files")
     assert removed["bytes"] > 100_000
     assert not (tmp_path / "models" / "my--hub").exists()
     assert not (tmp_path / "exports" / "my--hub").exists()
@@ -136,10 +142,36 @@ def test_a_gated_model_says_what_to_do(tmp_path: Path, hub: StandIn) -> None:
     hub.repositories["tiny/hub"].token = "hf_needed"
     done = pronto(tmp_path, "models", "add", "my/hub", "--source", "tiny/hub", hub=hub.url)
     assert done.returncode == 0
-    assert "accept its licence" in " ".join((done.stdout + done.stderr).split())
+    assert "accept its licence" in said(done)
     done = pronto(tmp_path, "models", "pull", "my/hub", hub=hub.url)
     assert done.returncode == 1
-    assert "set `hub_token`" in " ".join(done.stderr.split())
+    assert "set `hub_token`" in said(done)
+
+
+def test_a_running_server_tells_the_states(tmp_path: Path, tiny: Path) -> None:
+    options = ("--source", str(tiny), "--engine", "echo")
+    assert pronto(tmp_path, "models", "add", "my/echo", *options, "--preload").returncode == 0
+    assert row(tmp_path, "my/echo")["state"] == "exported"
+    server = Server(tmp_path)
+    try:
+        deadline = time.monotonic() + 30
+        while (state := row(tmp_path, "my/echo")["state"]) != "loaded" and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert state == "loaded"
+        assert pronto(tmp_path, "models", "add", "my/other", *options).returncode == 0
+        deadline = time.monotonic() + 5
+        while server_knows(tmp_path, "my/other") is False and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert server_knows(tmp_path, "my/other")
+        findings = {line["check"]: line for line in json.loads(pronto(tmp_path, "doctor", "--json").stdout)}
+        assert "in use by a running server" in findings["data"]["text"]
+    finally:
+        assert server.stop() == 0
+    assert row(tmp_path, "my/echo")["state"] == "exported"
+
+
+def server_knows(data: Path, id: str) -> bool:
+    return id in live_states(data)
 
 
 def test_doctor(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The demo model's recipe, small: the loss falls, a run resumes, a full disk stops it cleanly, `transformers` agrees."""
+"""The demo model's recipe, small: the loss falls, a full disk stops it, it resumes, and `transformers` agrees."""
 
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy
@@ -22,7 +23,7 @@ shape = Shape(vocabulary=64, hidden=32, inner=64, layers=1, heads=2)
 training = Training(work, shape, torch.device("cpu"), 1, False)
 now = time.time()
 resumed = training.resume()
-print("from step", resumed.step if resumed else 0)
+print("from step", resumed.step if resumed else 0, flush=True)
 code = run(training, resumed or Progress(started=now, until=now + seconds))
 sys.exit(code)
 """
@@ -63,6 +64,17 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _terminated(work: Path) -> bool:
+    """Start a run of 8 s, end it by SIGTERM when it has begun; whether it went cleanly."""
+    process = subprocess.Popen([sys.executable, "-c", _RUN, str(work), "8"], stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "from step 0\n"
+        time.sleep(1)
+        process.terminate()
+        return process.wait(60) == 0
+
+
 def _curve(work: Path) -> list[list[float]]:
     return [[float(value) for value in row.split("\t")] for row in (work / "curve.tsv").read_text().splitlines()[1:]]
 
@@ -77,17 +89,19 @@ def test_the_loss_falls_and_the_model_is_published(work: Path) -> None:
 
 
 def test_a_full_disk_stops_it_cleanly_and_it_resumes(work: Path) -> None:
-    assert _python(_RUN, work, 3).returncode == 0
+    assert _terminated(work)
     kept = (work / "checkpoint.pt").read_bytes()
     (work / "checkpoint.part").symlink_to("/dev/full")
     stopped = _python(_RUN, work, 3)
     assert stopped.returncode == 3, stopped.stderr
     assert "The disk is full" in stopped.stderr
     assert (work / "checkpoint.pt").read_bytes() == kept
-    again = _python(_RUN, work, 3)
+    curve = _curve(work)
+    again = _python(_RUN, work, 8)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith("from step ")
     assert not again.stdout.startswith("from step 0\n")
+    assert _curve(work)[: len(curve)] == curve
+    assert _curve(work)[-1][1] > curve[-1][1]  # it went on for the rest of its time
 
 
 def test_transformers_reads_the_published_files_and_agrees(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Ids to text: every decoder, in any order of ids, adds up to what the tokenizer itself says."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,8 +109,8 @@ def test_a_missing_or_broken_file_is_said_plainly(tmp_path: Path) -> None:
         Detokenizer(tmp_path)
 
 
-def grow(bytewise: Detokenizer, ids: list[int], **more: object) -> tuple[list[str], FinishReason | None]:
-    work = TextGeneration(prompt=TokenPrompt([0]), **more)  # type: ignore[arg-type]  because the fields vary from test to test
+def grow(bytewise: Detokenizer, ids: list[int], **more: Any) -> tuple[list[str], FinishReason | None]:
+    work = TextGeneration(prompt=TokenPrompt([0]), **more)
     continuation = Continuation(Vocabulary(bytewise, frozenset({1})), work, [0], 0)
     texts = []
     for id in ids:

@@ -4,6 +4,7 @@ Knows files, licences and duplicates; knows nothing of tokens.
 """
 
 import hashlib
+import platform
 import re
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -83,8 +84,9 @@ def licence_of(package: metadata.PackageMetadata) -> str:
 def sources() -> Iterator[tuple[Source, Iterable[tuple[str, Path]]]]:
     """The standard library and every installed distribution, each with its files as (relative path, file)."""
     stdlib = Path(sysconfig.get_path("stdlib"))
-    python = Source(STDLIB, sysconfig.get_python_version(), "PSF-2.0")
-    yield python, [(path.relative_to(stdlib).as_posix(), path) for path in sorted(stdlib.rglob("*.py"))]
+    python = Source(STDLIB, platform.python_version(), "PSF-2.0")
+    own = [path for path in sorted(stdlib.rglob("*.py")) if "site-packages" not in path.parts]
+    yield python, [(path.relative_to(stdlib).as_posix(), path) for path in own]
     for package in sorted(metadata.distributions(), key=lambda each: each.metadata["Name"].lower()):
         name, licence = package.metadata["Name"], licence_of(package.metadata)
         if name == "pronto":

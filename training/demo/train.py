@@ -1,4 +1,4 @@
-"""Trains the demo model until a given time of day; resumes where it stopped.
+"""Trains the demo model for a given time; resumes where it stopped.
 
     python -m training.demo.train --work FOLDER --minutes 65
 
@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,13 @@ class Progress:
     until: float
     step: int = 0
     tokens: int = 0
+    saved: float = 0.0  # when the checkpoint was written
     curve: list[tuple[float, int, float, float]] = field(default_factory=list)  # minutes, tokens, loss, held-out or nan
+
+    def resumed(self, now: float) -> "Progress":
+        """The same run with its clock set forward by the time for which it did not run."""
+        pause = now - self.saved if self.saved else 0.0
+        return replace(self, started=self.started + pause, until=self.until + pause)
 
     def fraction(self, now: float) -> float:
         return min(1.0, max(0.0, (now - self.started) / max(1.0, self.until - self.started)))
@@ -134,6 +140,7 @@ class Training:
 
     def save(self, progress: Progress) -> None:
         """Write the checkpoint whole or not at all."""
+        progress.saved = time.time()
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -160,7 +167,8 @@ class Training:
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
         kept_progress = state["progress"]
-        return Progress(**{**kept_progress, "curve": [tuple(point) for point in kept_progress["curve"]]})
+        progress = Progress(**{**kept_progress, "curve": [tuple(point) for point in kept_progress["curve"]]})
+        return progress.resumed(time.time())
 
 
 def train(training: Training, progress: Progress) -> None:
@@ -257,7 +265,7 @@ def draw(progress: Progress, path: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=65.0, help="of wall-clock time from the first start")
+    parser.add_argument("--minutes", type=float, default=65.0, help="of wall-clock time, pauses between runs left out")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--blocks", type=int, default=4, help=f"of {BLOCK} tokens in a step")
     parser.add_argument("--compile", action="store_true")

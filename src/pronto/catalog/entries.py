@@ -17,7 +17,6 @@ SOURCELESS = frozenset({"echo"})  # engines that need no files
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What stands under one `[[models]]`. An entry with the id of a curated one changes only the fields it names."""
 

@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
+from pronto.cli.frame import AsJson, DataDir
+from pronto.cli.output import write_json
 from pronto.settings import Settings, load_settings
 
 Colour = Literal["green", "yellow", "red"]
@@ -47,9 +49,9 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def doctor(
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Folder of the database and the models.")] = None,
+    data_dir: DataDir = None,
     config: Annotated[Path | None, typer.Option("--config", help="The settings file, pronto.toml.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the machine, the data directory, the engines and the ports. Exit code 1 when something must be mended."""
     findings = []
@@ -61,7 +63,7 @@ def doctor(
             if finding.advice:
                 typer.echo(f"{'':<24} {finding.advice}")
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(findings), indent=2))
+        write_json(msgspec.to_builtins(findings))
     raise typer.Exit(int(any(finding.colour == "red" for finding in findings)))
 
 

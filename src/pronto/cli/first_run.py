@@ -1,4 +1,4 @@
-"""What `pronto serve --first-run` makes where there is nothing yet: a demo model, and an account with its first token."""
+"""What `pronto serve --first-run` makes where there is nothing: a demo model, an account and its first token."""
 
 import random
 import time

@@ -1,7 +1,9 @@
 """What a running server says of itself to the other commands. Knows nothing of how it is asked."""
 
 import fcntl
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pronto.core.errors import ProntoError
 
@@ -30,10 +32,11 @@ def live_states(data_dir: Path) -> dict[str, str]:
     return {str(row["id"]): str(row["state"]) for row in _models(data_dir) or ()}
 
 
-def _models(data_dir: Path) -> list[dict[str, object]] | None:
+def _models(data_dir: Path) -> Sequence[Mapping[str, Any]] | None:
     from pronto.cli import control
 
     try:
-        return control.ask(data_dir, "models")
-    except (OSError, ValueError, ProntoError):
+        answer = control.ask(data_dir, "models")
+    except (OSError, ProntoError):  # it is stopping, or of another version: the disk tells the rest
         return None
+    return None if answer is None else answer["models"]

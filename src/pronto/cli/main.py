@@ -1,101 +1,134 @@
-"""`pronto`: the groups of commands by name. Imports none of them before it is asked for."""
+"""The command `pronto`: names its commands, and loads one only when it is used."""
 
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import click
 import typer
-import typer.core
-import typer.main
+from typer.core import TyperGroup
 
 from pronto import __version__
 from pronto.core.errors import ProntoError
 
-# name: (module, attribute, help). An attribute is a Typer app or a plain function.
-_LAZY = {
-    "serve": ("pronto.cli.serve", "app", "Start the server."),
-    "models": ("pronto.cli.models", "app", "The models of this server: list, add, pull, rm."),
-    "users": ("pronto.cli.users", "app", "The accounts of this server: add, list."),
-    "tokens": ("pronto.cli.tokens", "app", "The tokens of accounts: create, list, revoke."),
-    "doctor": ("pronto.cli.doctor", "doctor", "Check the machine, the data directory, the engines and the port."),
+
+class Target(NamedTuple):
+    """Where a command is: a Typer app (a group of commands) or a function. `help` is its line in the list."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Target("pronto.cli.serve", "app", "Start the server."),
+    "doctor": Target("pronto.cli.doctor", "doctor", "Look at this machine and say what is wrong."),
+    "users": Target("pronto.cli.users", "app", "Accounts: who may use the server."),
+    "tokens": Target("pronto.cli.tokens", "app", "Tokens: what accounts are recognised by."),
+    "models": Target("pronto.cli.models", "app", "Models: what the server offers."),
 }
 
 
-class LazyCommands(MutableMapping[str, click.Command]):
-    """Commands that are imported when they are looked at."""
+def load(name: str) -> click.Command:
+    """The command itself. Raises click.ClickException when this installation does not have it."""
+    target = COMMANDS[name]
+    try:
+        found = getattr(import_module(target.module), target.attribute)
+    except (ImportError, AttributeError) as error:
+        raise click.ClickException(f"`pronto {name}` is not in order in this installation: {error}") from error
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False)
+        found.command(name)(function)
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+class _Placeholder(click.Command):
+    """Stands in the list of commands for one that is not loaded."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, help=COMMANDS[name].help)
+
+
+class _Commands(dict[str, click.Command]):
+    """All commands by name; looking one up loads it."""
 
     def __init__(self) -> None:
-        self._made: dict[str, click.Command] = {}
+        super().__init__({name: _Placeholder(name) for name in COMMANDS})
 
     def __getitem__(self, name: str) -> click.Command:
-        if name not in self._made:
-            module, attribute, _ = _LAZY[name]
-            found = getattr(import_module(module), attribute)
-            if isinstance(found, typer.Typer):
-                command: click.Command = typer.main.get_command(found)
-            else:
-                single = typer.Typer(add_completion=False)
-                single.command(name)(found)
-                command = typer.main.get_command(single)
-            command.name = name
-            self._made[name] = command
-        return self._made[name]
+        command = super().__getitem__(name)
+        if isinstance(command, _Placeholder):
+            command = self[name] = load(name)
+        return command
 
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._made[name] = command
+    def values(self) -> Any:
+        return [self[name] for name in self]
 
-    def __delitem__(self, name: str) -> None:
-        del self._made[name]
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_LAZY)
-
-    def __len__(self) -> int:
-        return len(_LAZY)
+        return iter(COMMANDS)
 
 
-class LazyGroup(typer.core.TyperGroup):
-    """Shows its help from the table, without importing what it lists."""
+class LazyGroup(TyperGroup):
+    """Lists all commands from COMMANDS alone, and loads the one that is called."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.commands = LazyCommands()
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_LAZY)
+        return list(COMMANDS)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help) for name, (_, _, help) in _LAZY.items()])
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.commands.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and isinstance(command, _Placeholder):
+            command = self.commands[name]
+        return name, command, rest
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    name="pronto",
+    cls=LazyGroup,
+    help="An Inference API that you own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _version(is_asked: bool) -> None:
+    if is_asked:
         typer.echo(f"pronto {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def pronto(
+def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Pronto: an Inference API that you own."""
+    """An Inference API that you own."""
 
 
 def main() -> None:
-    """The entry point. What a user can have caused is a sentence and exit code 1, never a traceback."""
+    """Run the command line. Exit codes: 0 done, 1 it could not be done, 2 wrong usage."""
     try:
         app()
-    except ProntoError as error:
-        typer.echo(f"Error: {error.message}", err=True)
-        sys.exit(1)
-    except (ValueError, OSError) as error:
+    except (ProntoError, ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

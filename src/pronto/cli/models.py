@@ -1,10 +1,13 @@
 """`pronto models`: the catalog from the command line. Works with and without a running server."""
 
 import asyncio
+import functools
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
+import click
 import msgspec
 import typer
 
@@ -15,8 +18,11 @@ from pronto.catalog.entries import Entry
 from pronto.catalog.hub import Hub
 from pronto.catalog.library import Library
 from pronto.catalog.sources import LocalFolder
+from pronto.cli.frame import AsJson, DataDir, read_settings
+from pronto.cli.frame import AsJson, DataDir, read_settings
 from pronto.cli.live import live_states
-from pronto.cli.output import AsJson, DataDir, say, settings_for, show
+from pronto.cli.output import note as say
+from pronto.cli.output import write_rows
 from pronto.core.model import Model, Source, State
 from pronto.core.tasks import INTERNAL_TASKS, Task
 from pronto.engines import registry
@@ -30,6 +36,9 @@ COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
 _CONVERT = "`pronto models pull ID --convert` turns them into safetensors once, in a closed-off process."
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")]
+
+
+_Asked = ParamSpec("_Asked")
 
 
 class Plan(StrEnum):
@@ -50,17 +59,32 @@ class Precision(StrEnum):
     EXACT = "exact"
 
 
+def _told(command: Callable[_Asked, None]) -> Callable[_Asked, None]:
+    """What is wrong with the catalog, a folder or the Hub ends the command with a sentence and 1."""
+
+    @functools.wraps(command)
+    def told(*values: _Asked.args, **options: _Asked.kwargs) -> None:
+        try:
+            command(*values, **options)
+        except (ValueError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return told
+
+
 @app.command("list")
+@_told
 def list_models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the models, their plans, and how far each is on its way to answering."""
-    settings = settings_for(data_dir)
+    settings = read_settings(data_dir=data_dir)
     catalog, library = _open(settings)
     live = live_states(settings.data_dir)
     rows = [_row(library, model, live) for model in catalog.list()]
-    show(rows, COLUMNS, as_json=as_json, none="There are no models.")
+    write_rows(rows, COLUMNS, as_json=as_json, empty="There are no models.")
 
 
 @app.command("add")
+@_told
 def add_model(
     id: Id,
     source: Annotated[
@@ -86,9 +110,9 @@ def add_model(
     as_json: AsJson = False,
 ) -> None:
     """Add a model from a folder of this machine or from the Hub, or change one. A running server sees it at once."""
-    settings = settings_for(data_dir)
+    settings = read_settings(data_dir=data_dir)
     place = _place(source)
-    detected, note = _detect(settings, place, is_told=task is not None)
+    detected, remark = _detect(settings, place, is_told=task is not None)
     given = {
         "plan": plan,
         "context": context,
@@ -108,16 +132,17 @@ def add_model(
     catalog, library = _open(settings)
     row = _row(library, catalog.get(id), {})
     if as_json:
-        show([row], COLUMNS, as_json=True, none="")
+        write_rows([row], COLUMNS, as_json=True, empty="")
         return
-    say(f"Added {id}: {_describe(row, detected)}")
-    if note:
-        say(note)
+    typer.echo(f"Added {id}: {_describe(row, detected)}")
+    if remark:
+        note(remark)
     if entry.engine not in registry.ENTRIES:
-        say(f"Note: this version of Pronto has no engine {entry.engine!r} yet, so it is listed but cannot run.")
+        note(f"Note: this version of Pronto has no engine {entry.engine!r} yet, so it is listed but cannot run.")
 
 
 @app.command("pull")
+@_told
 def pull_model(
     id: Id,
     convert: Annotated[bool, typer.Option("--convert", help="Turn pickled weights into safetensors, once.")] = False,
@@ -128,18 +153,19 @@ def pull_model(
     from pronto.cli.pulling import pull
 
     configure_logging("warning", "console")
-    settings = settings_for(data_dir)
+    settings = read_settings(data_dir=data_dir)
     catalog, library = _open(settings)
     model = catalog.resolve(id, None)
     asyncio.run(pull(settings, library, model, convert=convert))
     row = _row(library, model, {})
     if as_json:
-        show([row], COLUMNS, as_json=True, none="")
+        write_rows([row], COLUMNS, as_json=True, empty="")
     else:
-        say(f"{model.id} is here: {row['state']}, revision {row['revision'][:12] or 'none'}.")
+        typer.echo(f"{model.id} is here: {row['state']}, revision {row['revision'][:12] or 'none'}.")
 
 
 @app.command("rm")
+@_told
 def remove_model(
     id: Id,
     files: Annotated[bool, typer.Option("--files", help="Delete what was downloaded and made for it, too.")] = False,
@@ -147,15 +173,15 @@ def remove_model(
     as_json: AsJson = False,
 ) -> None:
     """Take a model out of the catalog. Folders that were given with --source are never deleted."""
-    settings = settings_for(data_dir)
+    settings = read_settings(data_dir=data_dir)
     catalog, library = _open(settings)
     model = catalog.get(id)
     edit.remove(settings.data_dir, id)
     gained = library.remove(model) if files else 0
     if as_json:
-        show([{"id": id, "bytes": gained}], (), as_json=True, none="")
+        write_rows([{"id": id, "bytes": gained}], (), as_json=True, empty="")
     else:
-        say(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
+        typer.echo(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
 
 
 def _open(settings: Settings) -> tuple[Catalog, Library]:
@@ -190,8 +216,8 @@ def _detect(settings: Settings, place: Source, *, is_told: bool) -> tuple[Detect
     except ValueError as error:
         kind = "as you said" if is_told else "taken as text-generation"
         return None, f"Note: its files were not looked at ({str(error).rstrip('.')}). It is {kind} for now."
-    note = "" if has_safetensors(description) else f"Note: its weights are pickled. {_CONVERT}"
-    return detect(description, with_pickled=True), note
+    remark = "" if has_safetensors(description) else f"Note: its weights are pickled. {_CONVERT}"
+    return detect(description, with_pickled=True), remark
 
 
 def _known_engine(name: str | None, detected: Detected | None) -> str | None:

@@ -1,55 +1,57 @@
-"""How commands show rows and say that something went wrong: a table for people, JSON for programs."""
+"""What commands write: rows as a table for people or as JSON for programs on stdout, notes on stderr."""
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Any
 
 import typer
 
-from pronto.settings import Settings, load_settings
+Row = Mapping[str, Any]
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the database and the models; default: the settings'.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_WIDE = 240  # columns where no terminal limits them: a cut table is of no use in a file
 
 
-def settings_for(data_dir: Path | None) -> Settings:
-    """The settings of this command."""
-    return load_settings(data_dir=data_dir)
+def write_json(value: Any) -> None:
+    """One JSON value. Rows and columns do not matter here."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, none: str) -> None:
-    """A table of `columns` on standard output, or all fields as one JSON list. `none` is said when there are no rows."""
+def write_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
+    """`columns` are the keys that the table shows; JSON has them all. `empty` is said when there is no row."""
     if as_json:
-        json.dump(rows, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-        return
-    if not rows:
-        typer.echo(none)
-        return
+        write_json([dict(row) for row in rows])
+    elif rows:
+        _write_table(rows, columns)
+    else:
+        note(empty)
+
+
+def note(text: str) -> None:
+    """Something for the reader that is not the result."""
+    typer.echo(text, err=True)
+
+
+def moment(seconds: float | None, never: str = "never") -> str:
+    """A time as people read it, in UTC; `never` for None."""
+    return never if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def iso(seconds: float | None) -> str | None:
+    """A time as programs read it, in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _write_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    Console().print(table)
-
-
-def say(message: str) -> None:
-    """A note for people; standard output stays clean for programs."""
-    typer.echo(message, err=True)
-
-
-def day(seconds: float | None) -> str | None:
-    """A time in Unix seconds as people write it, UTC."""
-    if seconds is None:
-        return None
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        # Text: a name may contain what would be markup in a string.
+        table.add_row(*(Text("" if row[column] is None else str(row[column])) for column in columns))
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pronto.settings import Settings, load_settings
+from pronto.cli.frame import read_settings
+from pronto.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -36,7 +37,7 @@ def serve(
     from pronto.store.lock import locked
 
     default = Path("pronto.toml")
-    settings = load_settings(
+    settings = read_settings(
         config or (default if default.is_file() else None),
         host=host,
         port=port,

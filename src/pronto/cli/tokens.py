@@ -1,162 +1,183 @@
-"""`pronto tokens`: tokens of accounts. A token is shown once, when it is made."""
+"""`pronto tokens`: what accounts are recognised by."""
 
-import asyncio
-import random
 import re
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
+import click
 import typer
 
-from pronto.accounts import tokens
-from pronto.cli.output import AsJson, DataDir, day, say, settings_for, show
+from pronto.accounts.tokens import Grant, issue
+from pronto.cli.frame import AsJson, DataDir, account_named, with_store
+from pronto.cli.output import iso, moment, note, write_json, write_rows
 from pronto.core.identity import INFERENCE_SCOPE, Role
-from pronto.settings import Settings
-from pronto.store.base import Account, Store, Token
+from pronto.store.base import Store, Token
 
-app = typer.Typer(help="The tokens of accounts.", no_args_is_help=True)
+app = typer.Typer(help="Tokens: what accounts are recognised by.", no_args_is_help=True)
 
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
-DEFAULT_EXPIRY = "90d"
+_UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}  # seconds
+_LONGEST = 100 * 365 * 86_400  # seconds
+_SCOPE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
-@app.command()
+def expiry(text: str, now: float) -> float | None:
+    """`30d`, `12h`, a date or time in ISO form (UTC if it names no zone), or `never`, as Unix seconds.
+
+    Raises ValueError with a sentence.
+    """
+    if text == "never":
+        return None
+    span = re.fullmatch(r"(\d{1,9})([mhdwy])", text, re.ASCII)
+    when = now + int(span[1]) * _UNITS[span[2]] if span else _iso_seconds(text)
+    if when <= now:
+        raise ValueError(f"{text} is not in the future")
+    if when > now + _LONGEST:
+        raise ValueError(f"{text} is over a hundred years away: say `never`")
+    return when
+
+
+def _iso_seconds(text: str) -> float:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: write 30d, 12h, 2030-12-31 or never") from None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _checked_expiry(text: str) -> str:
+    try:
+        expiry(text, time.time())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
+def _checked_scopes(scopes: list[str]) -> list[str]:
+    for scope in scopes:
+        if not _SCOPE.fullmatch(scope):
+            raise typer.BadParameter(f"{scope!r} is no scope; the one that runs models is {INFERENCE_SCOPE}")
+    return scopes
+
+
+def _checked_label(value: str) -> str:
+    if not 1 <= len(value) <= 96 or not value.isprintable():
+        raise typer.BadParameter("a name has 1 to 96 characters, on one line")
+    return value
+
+
+@app.command("create")
 def create(
-    user: Annotated[str, typer.Option("--user", help="Whose token it is.")],
-    name: Annotated[str, typer.Option(help="What it is for.")] = "default",
-    role: Annotated[str, typer.Option(help="read, write or fineGrained. All but fineGrained may run models.")] = "read",
-    scope: Annotated[list[str] | None, typer.Option(help=f"Of a fineGrained token, e.g. {INFERENCE_SCOPE}.")] = None,
-    expires: Annotated[str, typer.Option(help="30d, 12h, 90m, a date like 2027-01-31, or never.")] = DEFAULT_EXPIRY,
+    user: Annotated[str, typer.Option(help="The account that it is for.")],
+    name: Annotated[str, typer.Option(callback=_checked_label, help="What you call it.")] = "cli",
+    role: Annotated[Role, typer.Option(help="What it may do; `read` runs models.")] = Role.READ,
+    scope: Annotated[
+        list[str], typer.Option(callback=_checked_scopes, help="With `fineGrained`: what exactly. May be repeated.")
+    ] = [],  # noqa: B006  Typer reads it and never changes it
+    expires: Annotated[
+        str, typer.Option(callback=_checked_expiry, help="When it ends: 30d, 12h, 2030-12-31 or never.")
+    ] = "90d",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token. It is printed alone on standard output, this once."""
-    if role not in {known.value for known in Role}:
-        raise ValueError(f"there is no role {role!r}; choose one of {', '.join(known.value for known in Role)}")
+    """Make a token and write it to standard output, once: only its digest is kept."""
+    if scope and role is not Role.FINE_GRAINED:
+        raise click.UsageError("--scope goes with --role fineGrained; the other roles may run all models.")
     now = time.time()
-    secret = tokens.mint(random.SystemRandom())
-    scopes = tuple(scope or ((INFERENCE_SCOPE,) if role == Role.FINE_GRAINED else ()))
-    row = Token(
-        id=0,
-        account_id=0,
-        name=name,
-        role=role,
-        digest=tokens.digest(secret),
-        last4=secret[-4:],
-        created=now,
-        scopes=scopes,
-        expires=parse_expiry(expires, now),
-    )
-    token = asyncio.run(add_token(settings_for(data_dir), user, row))
+
+    async def work(store: Store) -> tuple[str, Token]:
+        account = await account_named(store, user)
+        scopes = tuple(dict.fromkeys(scope))
+        grant = Grant(account_id=account.id, name=name, role=role, scopes=scopes, expires=expiry(expires, now))
+        token, row = issue(grant, now)
+        return token, await store.tokens.add(row)
+
+    token, row = with_store(data_dir, work)
     if as_json:
-        show([_row(token) | {"token": secret}], (), as_json=True, none="")
+        write_json({"token": token} | _row(row, user))
         return
-    say(f"A token for {user}, {'valid until ' + str(day(token.expires)) if token.expires else 'valid for ever'}.")
-    say("Keep it now: it is stored as a hash and cannot be shown again.")
-    typer.echo(secret)
+    typer.echo(token)
+    note(f"Token {row.id} of {user}, good until {moment(row.expires, 'it is revoked')} (UTC). It is not shown again.")
+    if role is Role.FINE_GRAINED and INFERENCE_SCOPE not in scope:
+        note(f"It may not run models. For that, make one with --scope {INFERENCE_SCOPE}")
 
 
 @app.command("list")
 def list_tokens(
-    user: Annotated[str | None, typer.Option("--user", help="Only those of this account.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show all tokens, by their last four characters."""
-    rows = asyncio.run(_rows(settings_for(data_dir), user))
-    columns = ("id", "user", "name", "role", "last4", "created", "expires", "last_used", "revoked")
-    show(rows, columns, as_json=as_json, none="There are no tokens yet.")
+    """Show all tokens, without what makes them work."""
 
-
-@app.command()
-def revoke(
-    token: Annotated[str, typer.Argument(metavar="ID", help="The token's id, its last four characters, or itself.")],
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Revoke a token. A running server refuses it at once."""
-    revoked = asyncio.run(_revoke(settings_for(data_dir), token))
-    if as_json:
-        show([_row(revoked)], (), as_json=True, none="")
-    else:
-        say(f"Revoked the token {revoked.name} (…{revoked.last4}).")
-
-
-def parse_expiry(text: str, now: float) -> float | None:
-    """Unix seconds; None: never. Raises ValueError with a sentence."""
-    if text == "never":
-        return None
-    if match := re.fullmatch(r"(\d{1,5})([mhd])", text):
-        return now + int(match[1]) * _UNITS[match[2]]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 30d, 12h, 90m, a date like 2027-01-31, or never") from None
-    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if seconds <= now:
-        raise ValueError(f"{text} is in the past; choose a later time")
-    return seconds
-
-
-async def add_token(settings: Settings, user: str, row: Token) -> Token:
-    """Keep a token for the account `user`; its ids are filled in."""
-    async with _open(settings) as store:
-        account = await _account(store, user)
-        fields = {name: getattr(row, name) for name in row.__struct_fields__}
-        return await store.tokens.add(Token(**(fields | {"account_id": account.id})))
-
-
-async def _rows(settings: Settings, user: str | None) -> list[dict[str, object]]:
-    async with _open(settings) as store:
+    async def work(store: Store) -> tuple[Sequence[Token], dict[int, str]]:
+        account_id = None if user is None else (await account_named(store, user)).id
         names = {account.id: account.name for account in await store.accounts.list()}
-        owner = (await _account(store, user)).id if user else None
-        return [_row(token) | {"user": names.get(token.account_id)} for token in await store.tokens.list(owner)]
+        return await store.tokens.list(account_id), names
+
+    tokens, names = with_store(data_dir, work)
+    rows = [_row(token, names.get(token.account_id)) for token in tokens]
+    if not as_json:
+        rows = [row | _for_people(token) for row, token in zip(rows, tokens, strict=True)]
+    columns = ("id", "user", "name", "role", "last4", "state", "created", "expires", "last_used")
+    write_rows(rows, columns, as_json=as_json, empty="There are no tokens yet: pronto tokens create --user NAME")
 
 
-async def _revoke(settings: Settings, name: str) -> Token:
-    async with _open(settings) as store:
-        found = [token for token in await store.tokens.list() if _is_meant(token, name)]
-        if len(found) != 1:
-            what = "no token" if not found else f"{len(found)} tokens"
-            raise ValueError(f"{what} fit {name[:8]!r}; see `pronto tokens list` for the ids")
-        if not await store.tokens.revoke(found[0].id, time.time()):
-            raise ValueError(f"the token {found[0].name} was revoked before")
-        return found[0]
+@app.command("revoke")
+def revoke(
+    which: Annotated[list[str], typer.Argument(help="Ids, or the last four characters.", metavar="ID|LAST4...")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """End tokens for good. A running server notices within a tenth of a second."""
+
+    async def work(store: Store) -> list[Token]:
+        async with store.transaction():
+            tokens = await store.tokens.list()
+            chosen = [_choose(tokens, word) for word in dict.fromkeys(which)]
+            return [token for token in chosen if await store.tokens.revoke(token.id, time.time())]
+
+    revoked = with_store(data_dir, work)
+    if as_json:
+        write_json({"revoked": [token.id for token in revoked]})
+    elif revoked:
+        typer.echo(f"Revoked: {', '.join(f'{token.id} ({token.last4})' for token in revoked)}")
+    else:
+        note("Nothing to do: revoked before.")
 
 
-def _is_meant(token: Token, name: str) -> bool:
-    if name.isdecimal() and len(name) < tokens.BODY:
-        return token.id == int(name) or (token.last4 == name and token.id != int(name))
-    return token.last4 == name or token.digest == tokens.digest(name)
+def _choose(tokens: Sequence[Token], word: str) -> Token:
+    """The one token that `word` names, by its id or its last four characters."""
+    found = [token for token in tokens if word in (str(token.id), token.last4)]
+    if not found:
+        raise click.ClickException(f"There is no token {word}. `pronto tokens list` shows all of them.")
+    if len(found) > 1:
+        ids = ", ".join(str(token.id) for token in found)
+        raise click.ClickException(f"{word} can mean several tokens, those with the ids {ids}. Nothing was revoked.")
+    return found[0]
 
 
-def _row(token: Token) -> dict[str, object]:
-    times = {name: day(getattr(token, name)) for name in ("created", "expires", "last_used", "revoked")}
+def _row(token: Token, user: str | None) -> dict[str, object]:
     return {
         "id": token.id,
+        "user": user,
         "name": token.name,
         "role": token.role,
-        "scopes": token.scopes,
+        "scopes": list(token.scopes),
         "last4": token.last4,
-    } | times
+        "created": iso(token.created),
+        "expires": iso(token.expires),
+        "last_used": iso(token.last_used),
+        "revoked": iso(token.revoked),
+    }
 
 
-async def _account(store: Store, name: str) -> Account:
-    account = await store.accounts.by_name(name)
-    if account is None:
-        raise ValueError(f"there is no account {name}; make it with: pronto users add {name}")
-    return account
-
-
-@asynccontextmanager
-async def _open(settings: Settings) -> AsyncGenerator[Store, None]:
-    from pronto.store.database import open_store
-
-    store = await open_store(settings.data_dir)
-    try:
-        yield store
-    finally:
-        await store.close()
+def _for_people(token: Token) -> dict[str, object]:
+    is_over = token.expires is not None and token.expires <= time.time()
+    return {
+        "state": "revoked" if token.revoked is not None else "expired" if is_over else "good",
+        "created": moment(token.created),
+        "expires": moment(token.expires),
+        "last_used": moment(token.last_used),
+    }

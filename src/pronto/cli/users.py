@@ -1,67 +1,70 @@
 """`pronto users`: accounts."""
 
-import asyncio
 import re
-from collections.abc import Sequence
 from typing import Annotated
 
-import msgspec
+import click
 import typer
 
-from pronto.accounts.plans import known
-from pronto.cli.output import AsJson, DataDir, day, say, settings_for, show
-from pronto.settings import Settings
+from pronto.accounts.plans import PLANS
+from pronto.cli.frame import AsJson, DataDir, with_store
+from pronto.cli.output import iso, moment, note, write_json, write_rows
 from pronto.store.base import Account
 
-app = typer.Typer(help="The accounts of this server.", no_args_is_help=True)
+app = typer.Typer(help="Accounts: who may use the server.", no_args_is_help=True)
 
-_NAME = re.compile(r"[\w.-]{1,96}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}", re.ASCII)
+_RESERVED = frozenset({"anonymous"})
 
 
-@app.command()
+def _checked_name(value: str) -> str:
+    if not _NAME.fullmatch(value) or value in _RESERVED:
+        raise typer.BadParameter("a name has letters, digits, `.`, `_` and `-`, begins with a letter or digit, 96 at most")
+    return value
+
+
+def _checked_email(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,255}", value):
+        raise typer.BadParameter("this is no e-mail address")
+    return value
+
+
+@app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A short name, for you and for the usage pages.")],
-    email: Annotated[str | None, typer.Option(help="Where to reach them.")] = None,
-    plan: Annotated[str, typer.Option(help="free, pro or enterprise.")] = "free",
+    name: Annotated[str, typer.Argument(callback=_checked_name, help="A name that no other account has.")],
+    email: Annotated[str | None, typer.Option(callback=_checked_email, help="Where its owner is reached.")] = None,
+    plan: Annotated[str, typer.Option(click_type=click.Choice(PLANS), help="What it may use.")] = "free",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add an account."""
-    if _NAME.fullmatch(name) is None:
-        raise ValueError("a name has 1 to 96 letters, digits, dots, dashes or underscores")
-    account = asyncio.run(_add(settings_for(data_dir), name, known(plan), email))
+    """Make an account."""
+    try:
+        account = with_store(data_dir, lambda store: store.accounts.add(name, plan, email))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     if as_json:
-        show([_row(account)], (), as_json=True, none="")
+        write_json(_row(account))
     else:
-        say(f"Added {account.name} on the {account.plan} plan. Next: pronto tokens create --user {account.name}")
+        typer.echo(f"Made the account {name} on the {plan} plan.")
+        note(f"It needs a token to be used: pronto tokens create --user {name}")
 
 
 @app.command("list")
-def list_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def list_accounts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show all accounts."""
-    rows = [_row(account) for account in asyncio.run(_all(settings_for(data_dir)))]
-    show(rows, ("id", "name", "plan", "email", "created"), as_json=as_json, none="There are no accounts yet.")
+    accounts = with_store(data_dir, lambda store: store.accounts.list())
+    rows = [_row(account) for account in accounts]
+    if not as_json:
+        rows = [row | {"created": moment(one.created)} for row, one in zip(rows, accounts, strict=True)]
+    columns = ("id", "name", "plan", "email", "created")
+    write_rows(rows, columns, as_json=as_json, empty="There are no accounts yet: pronto users add NAME")
 
 
 def _row(account: Account) -> dict[str, object]:
-    return msgspec.structs.asdict(account) | {"created": day(account.created)}
-
-
-async def _add(settings: Settings, name: str, plan: str, email: str | None) -> Account:
-    from pronto.store.database import open_store
-
-    store = await open_store(settings.data_dir)
-    try:
-        return await store.accounts.add(name, plan, email)
-    finally:
-        await store.close()
-
-
-async def _all(settings: Settings) -> Sequence[Account]:
-    from pronto.store.database import open_store
-
-    store = await open_store(settings.data_dir)
-    try:
-        return await store.accounts.list()
-    finally:
-        await store.close()
+    return {
+        "id": account.id,
+        "name": account.name,
+        "plan": account.plan,
+        "email": account.email,
+        "created": iso(account.created),
+    }

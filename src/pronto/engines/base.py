@@ -52,7 +52,8 @@ Tick = Callable[[Step], frozenset[int]]
 class Engine(Protocol):
     """Every id that was added ends with exactly one `Done` or `Failed`, also when it was cancelled.
 
-    A cancelled id ends with `Finish(reason=cancelled)` for each choice still open and a `Done` that counts what was produced.
+    A cancelled id ends with `Finish(reason=cancelled)` for each choice still open, and a `Done` that counts what was
+    produced.
     An exception out of `step()` is the worker's death.
     """
 

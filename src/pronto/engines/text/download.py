@@ -50,7 +50,7 @@ class Download:
         self.done, self.total, self.stage = 0, 0, "look"
 
     def run(self) -> Path:
-        """The folder `target/<commit>`. Raises ValueError with a sentence, Stopped, and httpx's and the Hub's errors."""
+        """The folder `target/<commit>`. Raises ValueError with a sentence, Stopped, httpx's and the Hub's errors."""
         self._home.mkdir(parents=True, exist_ok=True)
         with staging.alone(self._home, self._check_stopped):
             commit = self._pinned()
