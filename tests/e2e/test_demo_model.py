@@ -34,8 +34,10 @@ from pronto.engines.base import Device
 from pronto.engines.openvino_llm import OpenVinoEngine
 
 engine = OpenVinoEngine()
-demo = Model(id="demo", task=Task.TEXT_GENERATION, engine="openvino", source=Source(), revision="", exported=sys.argv[1])
-print(engine.load(demo, Device(), lambda step: frozenset()).context, time.perf_counter() - began, "torch" in sys.modules)
+task, source = Task.TEXT_GENERATION, Source()
+demo = Model(id="demo", task=task, engine="openvino", source=source, revision="", exported=sys.argv[1])
+context = engine.load(demo, Device(), lambda step: frozenset()).context
+print(context, time.perf_counter() - began, "torch" in sys.modules)
 """
 
 

@@ -38,7 +38,7 @@ def load(name: str) -> click.Command:
     except (ImportError, AttributeError) as error:
         raise click.ClickException(f"`pronto {name}` is not in order in this installation: {error}") from error
     if not isinstance(found, typer.Typer):
-        function, found = found, typer.Typer(add_completion=False)
+        function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
         found.command(name)(function)
     command = typer.main.get_command(found)
     command.name = name
@@ -103,6 +103,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    suggest_commands=False,  # click does that by itself
+    rich_markup_mode=None,
 )
 
 

@@ -15,7 +15,9 @@ from pronto.cli.output import iso, moment, note, write_json, write_rows
 from pronto.core.identity import INFERENCE_SCOPE, Role
 from pronto.store.base import Store, Token
 
-app = typer.Typer(help="Tokens: what accounts are recognised by.", no_args_is_help=True)
+app = typer.Typer(
+    help="Tokens: what accounts are recognised by.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}  # seconds
 _LONGEST = 100 * 365 * 86_400  # seconds
@@ -73,10 +75,11 @@ def create(
     name: Annotated[str, typer.Option(callback=_checked_label, help="What you call it.")] = "cli",
     role: Annotated[Role, typer.Option(help="What it may do; `read` runs models.")] = Role.READ,
     scope: Annotated[
-        list[str], typer.Option(callback=_checked_scopes, help="With `fineGrained`: what exactly. May be repeated.")
+        list[str],
+        typer.Option(callback=_checked_scopes, help="Of a fineGrained token: what exactly. May be given again."),
     ] = [],  # noqa: B006  Typer reads it and never changes it
     expires: Annotated[
-        str, typer.Option(callback=_checked_expiry, help="When it ends: 30d, 12h, 2030-12-31 or never.")
+        str, typer.Option(callback=_checked_expiry, help="When it ends: 30d, 12h, 2030-12-31 (UTC) or never.")
     ] = "90d",
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -88,7 +91,8 @@ def create(
 
     async def work(store: Store) -> tuple[str, Token]:
         account = await account_named(store, user)
-        scopes = tuple(dict.fromkeys(scope))
+        # Without a word on scopes, a fine-grained token is for running models.
+        scopes = tuple(dict.fromkeys(scope)) or ((INFERENCE_SCOPE,) if role is Role.FINE_GRAINED else ())
         grant = Grant(account_id=account.id, name=name, role=role, scopes=scopes, expires=expiry(expires, now))
         token, row = issue(grant, now)
         return token, await store.tokens.add(row)
@@ -98,8 +102,9 @@ def create(
         write_json({"token": token} | _row(row, user))
         return
     typer.echo(token)
-    note(f"Token {row.id} of {user}, good until {moment(row.expires, 'it is revoked')} (UTC). It is not shown again.")
-    if role is Role.FINE_GRAINED and INFERENCE_SCOPE not in scope:
+    end = "it is revoked" if row.expires is None else f"{moment(row.expires)} UTC"
+    note(f"Token {row.id} of {user}, good until {end}. It is not shown again.")
+    if role is Role.FINE_GRAINED and INFERENCE_SCOPE not in row.scopes:
         note(f"It may not run models. For that, make one with --scope {INFERENCE_SCOPE}")
 
 

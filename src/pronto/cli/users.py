@@ -11,7 +11,9 @@ from pronto.cli.frame import AsJson, DataDir, with_store
 from pronto.cli.output import iso, moment, note, write_json, write_rows
 from pronto.store.base import Account
 
-app = typer.Typer(help="Accounts: who may use the server.", no_args_is_help=True)
+app = typer.Typer(
+    help="Accounts: who may use the server.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}", re.ASCII)
 _RESERVED = frozenset({"anonymous"})
@@ -19,7 +21,9 @@ _RESERVED = frozenset({"anonymous"})
 
 def _checked_name(value: str) -> str:
     if not _NAME.fullmatch(value) or value in _RESERVED:
-        raise typer.BadParameter("a name has letters, digits, `.`, `_` and `-`, begins with a letter or digit, 96 at most")
+        raise typer.BadParameter(
+            "a name has 1 to 96 letters, digits, `.`, `_` and `-`, and begins with one of the first two"
+        )
     return value
 
 

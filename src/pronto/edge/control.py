@@ -119,7 +119,7 @@ class ControlServer:
 
 
 def _bind(data_dir: Path) -> socket.socket:
-    """A socket in the folder, for its owner alone. Through the folder's descriptor: an address has 107 bytes at most."""
+    """A socket in the folder, for its owner alone; through the folder's descriptor, since addresses are short."""
     folder = os.open(data_dir, os.O_PATH | os.O_DIRECTORY)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -14,6 +14,7 @@ from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
 from pronto.wire.tgi import InfoBody
 
+_AT_HAND = (State.LOADED, State.LOADING, State.EXPORTED, State.PULLED)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -30,9 +31,9 @@ class Health:
         self.is_ready = True
 
     async def health(self, _: Request) -> Response:
-        """Sick only when models have failed and none is left that works."""
+        """Sick only when models have failed and none is left that works or could."""
         states = {info.state for info in self._gateway.models.list()}
-        return _health(State.FAILED not in states or State.LOADED in states)
+        return _health(State.FAILED not in states or not states.isdisjoint(_AT_HAND))
 
     async def model_health(self, request: Request) -> Response:
         return _health(self._described(request).state is not State.FAILED)

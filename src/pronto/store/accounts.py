@@ -22,7 +22,7 @@ class SqlAccounts:
         self._sessions, self._now = sessions, now
 
     async def add(self, name: str, plan: str, email: str | None = None) -> Account:
-        values = {"name": name, "plan": plan, "email": email, "created": self._now()}
+        values: dict[str, Any] = {"name": name, "plan": plan, "email": email, "created": self._now()}
         async with self._sessions.writing() as session:
             try:
                 done = await session.execute(accounts.insert().values(values))

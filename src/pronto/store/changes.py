@@ -1,4 +1,4 @@
-"""Whether another process has changed accounts or tokens. Knows neither of them, only that somebody counted a change."""
+"""Whether another process has changed accounts or tokens. Knows neither, only that somebody counted a change."""
 
 import sqlite3
 from pathlib import Path

@@ -30,6 +30,7 @@ _TOTALS = """
     FROM usage_days ORDER BY day, account_id, model
 """
 _TOTALS_OF = _TOTALS.replace("FROM usage_days", "FROM usage_days WHERE account_id = ?")
+# The numbers stand for RowState: with them SQLite finds the index of the few rows that are reserved.
 _REAP = "UPDATE ledger SET state = 2 WHERE state = 0 AND boot <> ?"
 
 _Result = TypeVar("_Result")

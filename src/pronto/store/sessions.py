@@ -1,4 +1,4 @@
-"""Connections of SQLAlchemy to the SQLite file, and the transaction that a task is in. Knows no tables but `changes`."""
+"""SQLAlchemy's connections to the SQLite file, and the transaction that a task is in. Knows no table but `changes`."""
 
 import sqlite3
 from collections.abc import AsyncGenerator, Generator
@@ -102,5 +102,5 @@ def _begin(connection: sa.Connection) -> None:
 def _storage_failures() -> Generator[None, None, None]:
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise StorageFailed("The database cannot be used at the moment. Please try again shortly.") from error

@@ -5,9 +5,6 @@ The ledger's own statements are in writer.py: they are on the path of every answ
 
 import sqlalchemy as sa
 
-# Numbered, so that a database of a newer version can be told from an older one.
-SCHEMA_VERSION = "0001"
-
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",

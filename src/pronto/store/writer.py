@@ -27,15 +27,16 @@ _DAY_US = 86_400_000_000
 Write = tuple["asyncio.Future[None]", Reservation | None, Settlement | None]
 Values = tuple[int | str | None, ...]
 
+_RESERVED, _SETTLED = RowState.RESERVED.value, RowState.SETTLED.value
 _INSERT = """
     INSERT INTO ledger (id, request_id, account_id, org_id, token_id, model, task, boot, state, cached, finish,
         prompt_tokens, generated_tokens, queue_ms, inference_ms, created, ended)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SETTLE = """
-    UPDATE ledger SET state = 1, cached = ?, finish = ?, prompt_tokens = ?, generated_tokens = ?, queue_ms = ?,
+    UPDATE ledger SET state = ?, cached = ?, finish = ?, prompt_tokens = ?, generated_tokens = ?, queue_ms = ?,
         inference_ms = ?, ended = ?
-    WHERE id = ? AND state = 0 RETURNING account_id, model
+    WHERE id = ? AND state = ? RETURNING account_id, model
 """
 _ADD_UP = """
     INSERT INTO usage_days (day, account_id, model, requests, cached, prompt_tokens, generated_tokens)
@@ -175,7 +176,7 @@ class Writer:
         # fmt: off
         return (
             row.id, row.request_id, row.account_id, row.org_id, row.token_id, row.model, str(row.task), self._boot,
-            0, 0, None, row.prompt_tokens, 0, 0, 0, row.created, None,
+            _RESERVED, 0, None, row.prompt_tokens, 0, 0, 0, row.created, None,
         )
         # fmt: on
 
@@ -183,7 +184,7 @@ class Writer:
         # fmt: off
         return (
             row.id, row.request_id, row.account_id, row.org_id, row.token_id, row.model, str(row.task), self._boot,
-            1, 1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
+            _SETTLED, 1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
             end.inference_ms, row.created, end.ended,
         )
         # fmt: on
@@ -235,8 +236,8 @@ class Writer:
 def _end(end: Settlement) -> Values:
     # fmt: off
     return (
-        1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
-        end.inference_ms, end.ended, end.id,
+        _SETTLED, 1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
+        end.inference_ms, end.ended, end.id, _RESERVED,
     )
     # fmt: on
 
@@ -251,7 +252,3 @@ def _finish(batch: list[Write], error: Exception | None) -> None:
             failed = StorageFailed()
             failed.__cause__ = error
             future.set_exception(failed)
-
-
-assert RowState.RESERVED == 0
-assert RowState.SETTLED == 1

@@ -55,9 +55,7 @@ def _make_accounts() -> None:
         sa.Column("expires", sa.Double()),
         sa.Column("last_used", sa.Double()),
         sa.Column("revoked", sa.Double()),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], ondelete="CASCADE", name=op.f("fk_tokens_account_id")
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], ondelete="CASCADE", name=op.f("fk_tokens_account_id")),
         sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )
     op.create_index(op.f("ix_tokens_account_id"), "tokens", ["account_id"])
@@ -83,9 +81,7 @@ def _make_ledger() -> None:
     )
     op.create_index(op.f("ix_ledger_account_id"), "ledger", ["account_id", "id"])
     reserved = sa.column("state") == 0
-    op.create_index(
-        op.f("ix_ledger_reserved"), "ledger", ["boot"], sqlite_where=reserved, postgresql_where=reserved
-    )
+    op.create_index(op.f("ix_ledger_reserved"), "ledger", ["boot"], sqlite_where=reserved, postgresql_where=reserved)
     op.create_table(
         "usage_days",
         sa.Column("day", sa.String(10), primary_key=True),
