@@ -38,6 +38,7 @@ def _default(value: Any) -> str:
 def command_list() -> str:
     """Every command with its arguments and options, as the program itself describes them."""
     import typer.main
+
     from pronto.cli.main import app
 
     return "\n".join(_describe(typer.main.get_command(app), "pronto")).strip() + "\n"

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from pronto.core.events import Event, Token
 from pronto.core.request import InferenceRequest
@@ -20,6 +21,12 @@ from tests.contract.fleet_scenes import DEVICE, ask, deployment_of, descriptors,
 
 STREAMS = 1000
 AT_ONCE = 64
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """The server runs on uvloop, the other suites on asyncio's own loop."""
+    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 class Counted:

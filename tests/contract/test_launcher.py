@@ -47,7 +47,7 @@ async def started(tmp_path: Path) -> AsyncGenerator[Callable, None]:
     replicas: list[SubprocessReplica] = []
 
     async def start(name: str = "echo", **limits: float) -> SubprocessReplica:
-        replica = await SubprocessLauncher(tmp_path, **limits).launch(echo_spec(name), DEVICE)  # type: ignore[arg-type]
+        replica = await SubprocessLauncher(tmp_path, **limits).launch(echo_spec(name), DEVICE)  # type: ignore[arg-type]  # a test names what it needs
         assert isinstance(replica, SubprocessReplica)
         replicas.append(replica)
         await replica.start()

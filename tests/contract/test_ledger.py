@@ -1,7 +1,6 @@
 """The Ledger seam over SQLite: what is promised of rows, roll-ups, futures, and a disk that fails."""
 
 import asyncio
-import os
 import random
 import resource
 import signal
@@ -76,9 +75,7 @@ async def test_a_row_is_reserved_then_settled(store):
         ended=NOON + 5,
     )
     assert list(await store.ledger.rows()) == [settled]
-    total = Total(
-        day="2026-01-01", account_id=1, model="m", requests=1, cached=0, prompt_tokens=3, generated_tokens=5
-    )
+    total = Total(day="2026-01-01", account_id=1, model="m", requests=1, cached=0, prompt_tokens=3, generated_tokens=5)
     assert list(await store.ledger.totals()) == [total]
 
 
@@ -231,7 +228,7 @@ async def test_a_full_disk_fails_and_then_works_again(store, tmp_path):
     ids = iter(range(2, 10_000))
     failed = []
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(tmp_path / f"{FILE_NAME}-wal") + 20_000, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / f"{FILE_NAME}-wal").stat().st_size + 20_000, hard))
         for id in ids:
             try:
                 await store.ledger.record(reservation(id), settlement(id))
@@ -298,19 +295,20 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_kill_9_loses_and_doubles_nothing_that_was_waited_for(tmp_path, seed):
-    lines = random.Random(seed).randint(50, 600)
-    process = subprocess.Popen(
-        [sys.executable, "-c", _WRITER, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def killed_writer(folder, lines):
+    """Kills a writing process with -9 after `lines` lines; all that it has said, as pairs of word and id."""
+    process = subprocess.Popen([sys.executable, "-c", _WRITER, str(folder)], stdout=subprocess.PIPE, text=True)
     seen = [process.stdout.readline().split() for _ in range(lines)]
     process.send_signal(signal.SIGKILL)
     seen += [line.split() for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
     process.stdout.close()
     process.wait(10)
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_kill_9_loses_and_doubles_nothing_that_was_waited_for(tmp_path, seed):
+    seen = killed_writer(tmp_path, random.Random(seed).randint(50, 600))
     store = await open_store(tmp_path)
     orphaned = await store.ledger.reap()
     rows = {row.id: row for row in await store.ledger.rows(limit=10**6)}
@@ -324,16 +322,23 @@ async def test_kill_9_loses_and_doubles_nothing_that_was_waited_for(tmp_path, se
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_a_long_log_is_copied_and_begins_anew(tmp_path):
-    """Rows of 2 kB for three seconds: the log stays far below what was written."""
-    store = await open_store(tmp_path)
+def run_of(log):
+    """Names the log's present run: it changes when the log begins anew."""
+    with log.open("rb") as file:
+        return file.read(24)[16:]
+
+
+async def test_a_log_that_has_grown_is_copied_and_begins_anew_while_rows_come(store, tmp_path):
+    log = tmp_path / f"{FILE_NAME}-wal"
     loop = asyncio.get_running_loop()
-    end, id, longest = loop.time() + 3.2, 0, 0
-    while loop.time() < end:
-        id += 1
-        await store.ledger.record(reservation(id, model="m" * 2000), settlement(id))
-        longest = max(longest, os.path.getsize(tmp_path / f"{FILE_NAME}-wal"))
-    frames = id * 3 * 4096
-    assert (tmp_path / FILE_NAME).stat().st_size > 1_000_000, "copied while the writer was busy"
-    assert longest < 0.8 * frames
-    await store.close()
+    await store.ledger.record(reservation(1), settlement(1))
+    end, id, first = loop.time() + 20, 1, run_of(log)
+    while run_of(log) == first and loop.time() < end:
+        await asyncio.gather(
+            *(store.ledger.record(reservation(id := id + 1, model="m" * 2000), settlement(id)) for _ in range(4))
+        )
+        await asyncio.sleep(0.001)
+        assert log.stat().st_size < 80_000_000, "nobody but the writer's last resort shortens it"
+    assert run_of(log) != first
+    assert (tmp_path / FILE_NAME).stat().st_size > 1_000_000
+    assert len(await store.ledger.rows(limit=10**6)) == id

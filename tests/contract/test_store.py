@@ -127,12 +127,15 @@ async def test_last_use_only_moves_forward(store):
 
 
 async def test_a_transaction_is_whole_or_not_at_all(store):
-    with pytest.raises(KeyError):
+    async def broken():
         async with store.transaction():
             alice = await store.accounts.add("alice", "pro")
             await store.tokens.add(token(alice.id))
             assert await store.accounts.by_name("alice") == alice
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await broken()
     assert await store.accounts.by_name("alice") is None
     assert await store.tokens.by_digest(b"d" * 32) is None
     async with store.transaction():
@@ -261,7 +264,9 @@ def checks_of(path):
     """What alembic does not compare: constraints and options, in SQLite's own words without their order."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version'").fetchall()
-    return {name: sorted((sql or "").replace("(", " ").replace(")", " ").replace(",", " ").split()) for name, sql in rows}
+    return {
+        name: sorted((sql or "").replace("(", " ").replace(")", " ").replace(",", " ").split()) for name, sql in rows
+    }
 
 
 def test_the_schema_is_one_that_postgres_takes():

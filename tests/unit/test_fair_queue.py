@@ -76,7 +76,7 @@ def test_idle_time_is_not_saved_up_while_nobody_waits() -> None:
 
 def test_a_tenant_at_its_bound_is_passed_over() -> None:
     queue = filled("a", "b", each=2)
-    assert [queue.pop(lambda t: t.tenant != "a").tenant for _ in range(2)] == ["b", "b"]  # type: ignore[union-attr]
+    assert [queue.pop(lambda t: t.tenant != "a").tenant for _ in range(2)] == ["b", "b"]  # type: ignore[union-attr]  # the queue is not empty
     assert queue.pop(lambda t: t.tenant != "a") is None
     assert len(queue) == 2
 
@@ -122,7 +122,7 @@ def test_models_of_a_device_share_the_counters() -> None:
     one.charge("a", 1000)
     two.push("b", "y", cost=1)
     two.push("a", "z", cost=1)
-    assert [two.pop().tenant, two.pop().tenant] == ["b", "a"]  # type: ignore[union-attr]
+    assert [two.pop().tenant, two.pop().tenant] == ["b", "a"]  # type: ignore[union-attr]  # the queue is not empty
 
 
 @given(

@@ -19,10 +19,8 @@ from pronto.catalog.hub import Hub
 from pronto.catalog.library import Library
 from pronto.catalog.sources import LocalFolder
 from pronto.cli.frame import AsJson, DataDir, read_settings
-from pronto.cli.frame import AsJson, DataDir, read_settings
 from pronto.cli.live import live_states
-from pronto.cli.output import note as say
-from pronto.cli.output import write_rows
+from pronto.cli.output import note, write_json, write_rows
 from pronto.core.model import Model, Source, State
 from pronto.core.tasks import INTERNAL_TASKS, Task
 from pronto.engines import registry
@@ -36,8 +34,6 @@ COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
 _CONVERT = "`pronto models pull ID --convert` turns them into safetensors once, in a closed-off process."
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")]
-
-
 _Asked = ParamSpec("_Asked")
 
 
@@ -132,7 +128,7 @@ def add_model(
     catalog, library = _open(settings)
     row = _row(library, catalog.get(id), {})
     if as_json:
-        write_rows([row], COLUMNS, as_json=True, empty="")
+        write_json(row)
         return
     typer.echo(f"Added {id}: {_describe(row, detected)}")
     if remark:
@@ -159,7 +155,7 @@ def pull_model(
     asyncio.run(pull(settings, library, model, convert=convert))
     row = _row(library, model, {})
     if as_json:
-        write_rows([row], COLUMNS, as_json=True, empty="")
+        write_json(row)
     else:
         typer.echo(f"{model.id} is here: {row['state']}, revision {row['revision'][:12] or 'none'}.")
 
@@ -179,7 +175,7 @@ def remove_model(
     edit.remove(settings.data_dir, id)
     gained = library.remove(model) if files else 0
     if as_json:
-        write_rows([{"id": id, "bytes": gained}], (), as_json=True, empty="")
+        write_json({"id": id, "bytes": gained})
     else:
         typer.echo(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
 
