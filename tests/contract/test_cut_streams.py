@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -23,10 +23,11 @@ STREAMS = 1000
 AT_ONCE = 64
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     """The server runs on uvloop, the other suites on asyncio's own loop."""
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner
 
 
 class Counted:
@@ -110,7 +111,13 @@ def check(ledger: Ledger, counted: Counted, seen: list[int]) -> None:
     assert len([count for count in seen if count > 0]) > 100
 
 
-async def test_cut_streams_are_counted_once_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_streams_are_counted_once_and_leave_nothing(
+    runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.run(cut_through_a_replica(tmp_path, monkeypatch))
+
+
+async def cut_through_a_replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks_before, descriptors_before = len(asyncio.all_tasks()), descriptors()
     counted, ledger = Counted(monkeypatch), Ledger()
     replica = await SubprocessLauncher(tmp_path).launch(echo_spec(), DEVICE)
@@ -131,9 +138,13 @@ async def test_cut_streams_are_counted_once_and_leave_nothing(tmp_path: Path, mo
         os.kill(replica.pid, 0)
 
 
-async def test_the_same_through_a_deployment_gives_every_slot_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_same_through_a_deployment_gives_every_slot_back(
+    runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    runner.run(cut_through_a_deployment(tmp_path, monkeypatch))
+
+
+async def cut_through_a_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks_before, descriptors_before = len(asyncio.all_tasks()), descriptors()
     counted, ledger, tenants = Counted(monkeypatch), Ledger(), itertools.cycle("abcde")
     deployment = deployment_of(SubprocessLauncher(tmp_path), slots=16)

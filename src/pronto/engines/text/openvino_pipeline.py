@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import re
 from collections.abc import Callable
@@ -74,6 +75,9 @@ def build(folder: Path, plan: Plan) -> Any:
             "INFERENCE_PRECISION_HINT": "f32",
             "KV_CACHE_PRECISION": "f32",
         }
+    elif min(plan.threads, len(os.sched_getaffinity(0))) < 2:
+        # In bf16, the kernels of OpenVINO 2026.4 for AMX divide by half the number of threads: one thread is a SIGFPE.
+        properties["INFERENCE_PRECISION_HINT"] = "f32"
     return openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", properties)
 
 
