@@ -211,9 +211,11 @@ async def test_a_database_that_is_held_too_long_fails_and_then_works_again(store
 async def test_more_than_the_queue_holds_is_refused_at_once(store, tmp_path):
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        writes = [store.ledger.record(reservation(id), settlement(id)) for id in range(1, MAX_WAITING + 1500)]
-        assert writes[-1].done()
-        assert isinstance(writes[-1].exception(), StorageFailed)
+        writes = [store.ledger.record(reservation(id), settlement(id)) for id in range(1, MAX_WAITING + 4000)]
+        # On a busy machine the queue fills between two looks of the writer, which then takes a whole batch of it.
+        refused = [write for write in writes if write.done()]
+        assert refused
+        assert all(isinstance(write.exception(), StorageFailed) for write in refused)
         assert not writes[0].done()
         holder.execute("ROLLBACK")
     outcomes = Counter(type(outcome) for outcome in await asyncio.gather(*writes, return_exceptions=True))

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from pronto.core.request import Grammar, Sampling, Thinking
+
 
 class FinishReason(StrEnum):
     """Why a continuation ended."""
@@ -84,6 +86,27 @@ class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
     ids: list[int]
     max_new_tokens: int
     prompt_characters: int
+    sampling: Sampling | None = None  # with the model's defaults filled in; None: as it was asked
+    grammar: Grammar | None = None  # what the answer must look like, a forced tool call included
+    stop_ids: tuple[int, ...] = ()
+    tool_style: str | None = None
+    thinking: Thinking | None = None
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """One token of a text: characters `start` to `stop` of it; both 0 for a token that stands for no text."""
+
+    id: int
+    text: str
+    start: int
+    stop: int
+
+
+class Tokenized(msgspec.Struct, frozen=True, tag="tokenized"):
+    """A prompt as the model sees it: its rendered text and its tokens."""
+
+    text: str
+    pieces: list[Piece]
 
 
 class Completed(msgspec.Struct, frozen=True, tag="completed"):
@@ -92,7 +115,7 @@ class Completed(msgspec.Struct, frozen=True, tag="completed"):
     note: str = ""
 
 
-Value = Prepared | Completed
+Value = Prepared | Completed | Tokenized
 
 
 class Output(msgspec.Struct, frozen=True, tag="output", array_like=True):

@@ -17,7 +17,50 @@ class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
     ids: list[int]
 
 
-Prompt = TextPrompt | TokenPrompt
+class CalledTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a tool in an earlier message; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a conversation. `role` is system, user, assistant or tool."""
+
+    role: str
+    content: str = ""
+    tool_calls: tuple[CalledTool, ...] = ()  # of an assistant
+    tool_call_id: str | None = None  # which call a tool's message answers
+    name: str | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that the model may call; `parameters` is a JSON schema as JSON text."""
+
+    name: str
+    description: str = ""
+    parameters: str = '{"type":"object","properties":{}}'
+
+
+class ChatPrompt(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
+    """A conversation, to be rendered by the model's own template."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"  # auto | none | required (one of them) | named (the one in `tool_name`)
+    tool_name: str | None = None
+    parallel_tools: bool = True  # whether one answer may call several
+
+
+class InfillPrompt(msgspec.Struct, frozen=True, kw_only=True, tag="infill"):
+    """Text with a hole that the model fills, by its own infill tokens."""
+
+    prefix: str
+    suffix: str
+
+
+Prompt = TextPrompt | TokenPrompt | ChatPrompt | InfillPrompt
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +85,14 @@ class Grammar(msgspec.Struct, frozen=True):
     value: str
 
 
+class Thinking(msgspec.Struct, frozen=True):
+    """The tags around a model's reasoning. `is_open`: the prompt ends inside of it."""
+
+    begin: str
+    end: str
+    is_open: bool = False
+
+
 class TextGeneration(msgspec.Struct, frozen=True, kw_only=True, tag="text-generation"):
     """Continue a prompt."""
 
@@ -58,6 +109,12 @@ class TextGeneration(msgspec.Struct, frozen=True, kw_only=True, tag="text-genera
     grammar: Grammar | None = None
     adapter: str | None = None
     watermark: bool = False
+    # Sampling parameters (temperature, top_p, top_k) that the client left to the model's generation_config.
+    unset: tuple[str, ...] = ()
+    # What preparation finds out; clients cannot set it.
+    stop_ids: tuple[int, ...] = ()  # tokens that end the answer besides the model's own, and are no part of it
+    tool_style: str | None = None  # how the answer writes tool calls, a name in engines/text/tools.py; None: not at all
+    thinking: Thinking | None = None  # how the answer marks its reasoning; None: not at all
 
 
 class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
@@ -67,6 +124,18 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
     engine: str
     context: int  # tokens, prompt and output together
     work: TextGeneration
+    chat_template: str | None = None  # of the catalog entry; None: the tokenizer's own
+    system_prompt: str | None = None  # for conversations that bring none
+
+
+class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
+    """Ask for a prompt's tokens alone; nothing is generated. The gateway fills in all but the prompt."""
+
+    prompt: Prompt
+    folder: str = ""
+    engine: str = ""
+    chat_template: str | None = None
+    system_prompt: str | None = None
 
 
 class CheckGrammar(msgspec.Struct, frozen=True, kw_only=True, tag="check-grammar"):
@@ -98,7 +167,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
     convert: bool = False  # True: pickled weights are turned into safetensors where there are no others
 
 
-Work = TextGeneration | Prepare | CheckGrammar | Export | Pull
+Work = TextGeneration | Tokenize | Prepare | CheckGrammar | Export | Pull
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pronto.core.events import Done, Finish, FinishReason, Progress, Token, Usage
 from pronto.core.model import Model
-from pronto.core.request import InferenceRequest, TextGeneration, TextPrompt
+from pronto.core.request import InferenceRequest, TextGeneration, TextPrompt, TokenPrompt
 from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
 from pronto.engines.text.stop import StopMatcher
 from pronto.engines.text.words import from_code_points
@@ -238,6 +238,8 @@ class EchoEngine:
 def _text_of(work: TextGeneration) -> str:
     """Raises ValueError for ids that are no characters, halves of surrogate pairs included."""
     prompt = work.prompt
+    if not isinstance(prompt, TextPrompt | TokenPrompt):
+        raise ValueError("the prompt was not prepared")
     try:
         text = prompt.text if isinstance(prompt, TextPrompt) else from_code_points(prompt.ids)
     except OverflowError as error:

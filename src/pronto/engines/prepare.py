@@ -10,7 +10,7 @@ from typing import Any
 from pronto.core.errors import InvalidInput
 from pronto.core.events import Done, Output, Prepared
 from pronto.core.model import Model
-from pronto.core.request import InferenceRequest, Prepare, TextGeneration, TextPrompt
+from pronto.core.request import InferenceRequest, Prepare, TextGeneration, TextPrompt, TokenPrompt
 from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
 from pronto.engines.text.detokenize import load_tokenizer
 from pronto.engines.text.source import read_json
@@ -135,6 +135,8 @@ def prepare(work: TextGeneration, encoder: _Encoder, context: int) -> Prepared:
         if not prompt.text:
             raise InvalidInput("`inputs` cannot be empty", "inputs")
         ids, characters = _encode(encoder, prompt.text), len(prompt.text)
+    elif not isinstance(prompt, TokenPrompt):
+        raise InvalidInput("This kind of prompt is not served yet.", "inputs")
     else:
         ids, characters = prompt.ids, encoder.length(prompt.ids)
     if not ids:

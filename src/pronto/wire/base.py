@@ -25,10 +25,15 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A decoded request: what is asked, and the style in which the answer is written (the dialect's own type)."""
+    """A decoded request: what is asked, and the style in which the answer is written (the dialect's own type).
+
+    `more` holds the further prompts of a request with several: choice c of prompt p comes as choice
+    `p * choices + c` of one stream of events, with one Started and one Done.
+    """
 
     request: InferenceRequest
     reply: Any
+    more: tuple[InferenceRequest, ...] = ()
 
 
 class Response(msgspec.Struct, frozen=True):
