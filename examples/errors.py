@@ -7,7 +7,7 @@ from huggingface_hub import InferenceClient
 from huggingface_hub.errors import OverloadedError, ValidationError
 
 URL = os.environ.get("PRONTO_URL", "http://127.0.0.1:8080")
-MODEL = os.environ.get("PRONTO_MODEL", "pronto/demo")
+MODEL = os.environ.get("PRONTO_MODEL", "demo/tiny-coder")
 
 # A model that is not loaded yet is waited for, instead of an error.
 client = InferenceClient(

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Text generation with curl: an answer, an answer with its details, a stream.
 set -eu
-url="${PRONTO_URL:-http://127.0.0.1:8080}/models/${PRONTO_MODEL:-pronto/demo}"
+url="${PRONTO_URL:-http://127.0.0.1:8080}/models/${PRONTO_MODEL:-demo/tiny-coder}"
 
 ask() {
     curl --silent --show-error --fail-with-body --no-buffer "$url" \

@@ -5,7 +5,7 @@ import os
 from huggingface_hub import InferenceClient
 
 URL = os.environ.get("PRONTO_URL", "http://127.0.0.1:8080")
-MODEL = os.environ.get("PRONTO_MODEL", "pronto/demo")
+MODEL = os.environ.get("PRONTO_MODEL", "demo/tiny-coder")
 
 client = InferenceClient(model=f"{URL}/models/{MODEL}", token=os.environ["PRONTO_TOKEN"])
 

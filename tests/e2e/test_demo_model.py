@@ -18,7 +18,7 @@ from pronto.engines.openvino_llm import OpenVinoEngine
 from pronto.engines.text import manifest
 from tests.contract.engine_scenes import Bench, generation, load, model, text_of
 
-SHIPPED = Path(pronto.__file__).parent / "demo_model" / "tiny-coder"
+SHIPPED = Path(pronto.__file__).parent / "shipped_models" / "tiny-coder"
 WEIGHTS = "openvino_model.bin"
 PARSED = 6  # of the ten below; measured: see the model card
 
