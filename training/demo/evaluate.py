@@ -61,7 +61,8 @@ def bits_per_byte(work: Path, model: Path, tokenizer: Tokenizer, texts: Sequence
 
 def completions(model: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[float, list[dict[str, Any]]]:
     """Share of function bodies that parse, and all of them."""
-    heads = [function.head for function in functions(texts, _FUNCTIONS, SEED)]
+    # Without its line end: the tokenizer joins that with the indentation behind it, and alone it means no indentation.
+    heads = [function.head.rstrip("\n") for function in functions(texts, _FUNCTIONS, SEED)]
     answers = greedy(model, [tokenizer.encode(head).ids for head in heads], _FUNCTION_TOKENS)
     wholes = [cut(head, answer) for head, answer in zip(heads, answers, strict=True)]
     rows = [
