@@ -79,7 +79,7 @@ def test_bodies_of_held_out_functions_parse(bench: Bench, tokenizer: Tokenizer) 
 
 def test_the_infill_example_parses(bench: Bench, tokenizer: Tokenizer) -> None:
     head = "def remove_non_ascii(s: str) -> str:"
-    whole = cut(head, _continued(bench, tokenizer, head))
+    whole = cut(head, _continued(bench, tokenizer, head, 48))
     assert is_body(head, whole), whole
     hole = f"{PRE}{head}\n    {SUF}\n    return result\n{MID}"
     filled = f"{head}\n    {_continued(bench, tokenizer, hole)}\n    return result\n"

@@ -52,7 +52,7 @@ async def welcome(app: App, url: str, welcome: Welcome) -> None:
         f"\nTry it:\n\ncurl {url}/models/{name} \\\n"
         f"  -H 'Authorization: Bearer {token}' \\\n"
         "  -H 'Content-Type: application/json' \\\n"
-        """  -d '{"inputs": "def hello", "parameters": {"max_new_tokens": 20}}'\n"""
+        """  -d '{"inputs": "class Point:\\n    def __init__(self, x, y):", "parameters": {"max_new_tokens": 12}}'\n"""
     )
 
 
