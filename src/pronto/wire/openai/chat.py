@@ -123,7 +123,7 @@ def _refuse(body: ChatBody) -> None:
         reason = "the model's own template says how tools are shown. Please leave it out."
         raise InvalidInput(f"`tool_prompt` is not supported: {reason}", "tool_prompt")
     if body.modalities is not None and body.modalities not in ([], ["text"]):
-        raise InvalidInput("`modalities` must be [\"text\"]: this model answers with text only.", "modalities")
+        raise InvalidInput('`modalities` must be ["text"]: this model answers with text only.', "modalities")
 
 
 def _work(body: ChatBody, bounds: Bounds) -> TextGeneration:

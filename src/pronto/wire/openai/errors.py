@@ -24,12 +24,16 @@ def respond(error: ProntoError, headers: Mapping[str, str], names: Mapping[str, 
     """A whole response; `headers` are the request's. `names` turns the house's parameters into the route's."""
     shown = _shown(error, names)
     status = 429 if shown.status == 503 and faults.is_impatient(headers) else shown.status
-    return Response(status, [(b"content-type", b"application/json"), *shown.headers], _document(shown, headers))
+    return Response(
+        status,
+        [(b"content-type", b"application/json"), *shown.headers],
+        _document(shown, is_string=is_hugging_face(headers)),
+    )
 
 
-def frame(error: ProntoError, headers: Mapping[str, str]) -> bytes:
-    """A failure after the stream has begun."""
-    return sse.data(_document(_shown(error, _NAMES), headers))
+def frame(error: ProntoError, *, is_string: bool) -> bytes:
+    """A failure after the stream has begun; `is_string` as `is_hugging_face` says."""
+    return sse.data(_document(_shown(error, _NAMES), is_string=is_string))
 
 
 def names_for(prompt: str) -> Mapping[str, str]:
@@ -43,8 +47,8 @@ def is_hugging_face(headers: Mapping[str, str]) -> bool:
     return not faults.is_openai(headers) and any(name in agent for name in _HUGGING_FACE)
 
 
-def _document(shown: Fault, headers: Mapping[str, str]) -> bytes:
-    return faults.hf_document(shown) if is_hugging_face(headers) else faults.openai_document(shown)
+def _document(shown: Fault, *, is_string: bool) -> bytes:
+    return faults.hf_document(shown) if is_string else faults.openai_document(shown)
 
 
 def _shown(error: ProntoError, names: Mapping[str, str]) -> Fault:

@@ -26,6 +26,7 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     streams: bool
     choices: int = 1
+    prompts: int = 1
     best_of: int = 1  # made for each prompt; more than `choices`: the best ones are shown
     prefixes: tuple[str, ...] = ()  # the prompts, where they shall stand before their answers
     usage: bool = False  # whether a stream ends with the counts
@@ -66,7 +67,7 @@ def bytes_of(text: str) -> list[int]:
 
 def failure(error: ProntoError, style: Style) -> bytes:
     """A failure within a stream."""
-    return errors.frame(error, {"user-agent": "hf_hub/"} if style.is_string_error else {})
+    return errors.frame(error, is_string=style.is_string_error)
 
 
 def fragment(text: str) -> bytes:
