@@ -54,7 +54,7 @@ def _document(shown: Fault, *, is_string: bool) -> bytes:
 def _shown(error: ProntoError, names: Mapping[str, str]) -> Fault:
     shown = faults.fault(error)
     message, param, status = shown.message.removeprefix(VALIDATION_PREFIX), shown.param, shown.status
-    if param in names:
+    if param is not None and param in names:
         message, param = message.replace(f"`{param}`", f"`{names[param]}`"), names[param]
     if status == 422:
         status = 400

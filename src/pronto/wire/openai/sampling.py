@@ -30,15 +30,15 @@ def read_sampling(body: SamplingBody) -> tuple[Sampling, tuple[str, ...]]:
         raise _wrong("logit_bias", "is not supported. Please leave it out.")
     temperature = 1.0 if body.temperature is None else _within("temperature", body.temperature, 0.0, MAX_FACTOR)
     top_p = 1.0 if body.top_p is None else _within("top_p", body.top_p, 0.0, 1.0)
-    top_k, min_p, penalties = _top_k(body), body.min_p or 0.0, _penalties(body)
+    top_k, min_p, greedy = _top_k(body), body.min_p or 0.0, _penalties(body)
     if not 0.0 <= min_p < 1.0:
         raise _wrong("min_p", "must be >= 0 and < 1")
     seed = _seed(body.seed)
     if temperature < GREEDY_BELOW or top_p == 0.0:
-        return Sampling(**penalties), ()
+        return greedy, ()
     unset = tuple(name for name in ("temperature", "top_p", "top_k") if getattr(body, name) is None)
-    sampling = Sampling(
-        do_sample=True, temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, seed=seed, **penalties
+    sampling = msgspec.structs.replace(
+        greedy, do_sample=True, temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, seed=seed
     )
     return sampling, unset
 
@@ -91,13 +91,13 @@ def _top_k(body: SamplingBody) -> int:
     return body.top_k
 
 
-def _penalties(body: SamplingBody) -> dict[str, float]:
+def _penalties(body: SamplingBody) -> Sampling:
     repetition = 1.0 if body.repetition_penalty is None else body.repetition_penalty
-    return {
-        "repetition_penalty": _within("repetition_penalty", repetition, MIN_PENALTY, MAX_FACTOR),
-        "frequency_penalty": _within("frequency_penalty", body.frequency_penalty or 0.0, -2.0, 2.0),
-        "presence_penalty": _within("presence_penalty", body.presence_penalty or 0.0, -2.0, 2.0),
-    }
+    return Sampling(
+        repetition_penalty=_within("repetition_penalty", repetition, MIN_PENALTY, MAX_FACTOR),
+        frequency_penalty=_within("frequency_penalty", body.frequency_penalty or 0.0, -2.0, 2.0),
+        presence_penalty=_within("presence_penalty", body.presence_penalty or 0.0, -2.0, 2.0),
+    )
 
 
 def _seed(seed: int | None) -> int | None:
