@@ -6,6 +6,7 @@ Some run at once, in order of their prompts. When one fails, all are stopped and
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from pronto.core.events import Done, Event, Finish, Started, Times, Token, ToolCall, Usage, Waiting
 from pronto.core.request import InferenceRequest, TextGeneration
@@ -88,10 +89,14 @@ async def _next(
     """What lies ready; waits for it, or for the end. Raises the first failure, whatever else lies ready."""
     if queue.empty() and not whole.done():
         getter = asyncio.ensure_future(queue.get())
-        await asyncio.wait([getter, whole], return_when=asyncio.FIRST_COMPLETED)
-        if getter.done():
+        ends: list[asyncio.Future[Any]] = [getter, whole]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not getter.done():
+                getter.cancel()
+        if getter.done() and not getter.cancelled():
             return [getter.result()]
-        getter.cancel()
     if whole.done():
         whole.result()
     return [queue.get_nowait() for _ in range(queue.qsize())]
