@@ -1,12 +1,13 @@
 """Which wire format a body is written in, for paths that take more than one."""
 
 import msgspec
-from msgspec import UNSET, UnsetType
+
+_NOTHING = msgspec.Raw()
 
 
 class _Keys(msgspec.Struct, frozen=True):
-    messages: msgspec.Raw | None = None
-    inputs: msgspec.Raw | UnsetType = UNSET
+    messages: msgspec.Raw = _NOTHING
+    inputs: msgspec.Raw = _NOTHING
 
 
 _decoder = msgspec.json.Decoder(_Keys)
@@ -20,4 +21,4 @@ def is_chat(body: bytes) -> bool:
         keys = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return False
-    return keys.messages is not None and keys.inputs is UNSET
+    return bytes(keys.messages) not in (b"", b"null") and not bytes(keys.inputs)

@@ -19,7 +19,7 @@ from pronto.wire.openai.sampling import (
     read_stop,
     read_top,
 )
-from pronto.wire.openai.schema import FormatBody, read_format
+from pronto.wire.openai.schema import NOTHING, FormatBody, is_given, read_format
 from pronto.wire.openai.style import Style
 from pronto.wire.openai.tools import (
     CallBody,
@@ -80,7 +80,7 @@ class ChatBody(SamplingBody, frozen=True, kw_only=True):
     options: OptionsBody | None = None
     # Refused by name where it is more than nothing: leaving it out would change the answer.
     functions: list[msgspec.Raw] | None = None
-    function_call: msgspec.Raw | None = None
+    function_call: msgspec.Raw = NOTHING
     tool_prompt: str | None = None
     modalities: list[str] | None = None
 
@@ -116,7 +116,7 @@ class ChatDialect:
 
 
 def _refuse(body: ChatBody) -> None:
-    if body.functions or body.function_call is not None:
+    if body.functions or is_given(body.function_call):
         name = "functions" if body.functions else "function_call"
         raise InvalidInput(f"`{name}` is not supported any more. Please send `tools` and `tool_choice`.", name)
     if body.tool_prompt:

@@ -9,6 +9,7 @@ from pronto.core.request import Grammar
 
 MAX_BYTES = 16 * 1024
 MAX_DEPTH = 32
+NOTHING = msgspec.Raw()  # of a field that is missing; msgspec has no Raw that may be None
 ANY_OBJECT = '{"type":"object"}'
 
 
@@ -16,7 +17,7 @@ class JsonSchemaBody(msgspec.Struct, frozen=True, kw_only=True):
     """The field `json_schema` of a response format."""
 
     name: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = NOTHING
     strict: bool | None = None
 
 
@@ -25,7 +26,7 @@ class FormatBody(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     json_schema: JsonSchemaBody | None = None
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = NOTHING
 
 
 def read_format(body: FormatBody | None) -> Grammar | None:
@@ -33,18 +34,22 @@ def read_format(body: FormatBody | None) -> Grammar | None:
     match body:
         case None | FormatBody(type="text"):
             return None
-        case FormatBody(type="json_object" | "json", value=None):
-            return Grammar("json_schema", ANY_OBJECT)
-        case FormatBody(type="json_object" | "json", value=value) if value is not None:
-            return Grammar("json_schema", read_schema(value, "response_format"))
+        case FormatBody(type="json_object" | "json"):
+            schema = read_schema(body.value, "response_format") if is_given(body.value) else ANY_OBJECT
+            return Grammar("json_schema", schema)
         case FormatBody(type="json_schema"):
             wanted = body.json_schema.schema if body.json_schema is not None else body.value
-            if wanted is None:
+            if not is_given(wanted):
                 raise _wrong("response_format", "of the type json_schema needs `json_schema.schema`")
             return Grammar("json_schema", read_schema(wanted, "response_format"))
         case FormatBody(type="regex"):
             return Grammar("regex", _pattern(body.value))
     raise _wrong("response_format", "must have the type text, json_object, json_schema or regex")
+
+
+def is_given(value: msgspec.Raw) -> bool:
+    """Whether a field is there and not null."""
+    return bytes(value) not in (b"", b"null")
 
 
 def read_schema(document: msgspec.Raw, param: str) -> str:
@@ -67,8 +72,8 @@ def read_value(document: bytes | msgspec.Raw, param: str) -> Any:
         raise _wrong(param, "holds something that is not valid JSON") from None
 
 
-def _pattern(value: msgspec.Raw | None) -> str:
-    pattern = read_value(value, "response_format") if value is not None else None
+def _pattern(value: msgspec.Raw) -> str:
+    pattern = read_value(value, "response_format") if is_given(value) else None
     if not isinstance(pattern, str) or len(pattern) > MAX_BYTES:
         raise _wrong("response_format", f"of the type regex needs `value`, a string of at most {MAX_BYTES} bytes")
     return pattern

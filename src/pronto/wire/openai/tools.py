@@ -6,7 +6,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Tool
-from pronto.wire.openai.schema import read_schema, read_value
+from pronto.wire.openai.schema import NOTHING, is_given, read_schema, read_value
 
 MAX_TOOLS = 128
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -18,8 +18,8 @@ class FunctionBody(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str | None = None
-    parameters: msgspec.Raw | None = None
-    arguments: msgspec.Raw | None = None
+    parameters: msgspec.Raw = NOTHING
+    arguments: msgspec.Raw = NOTHING
 
 
 class ToolBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class CallFunctionBody(msgspec.Struct, frozen=True, kw_only=True):
     """A called function. `arguments` is JSON text, or the object itself from old versions of TGI."""
 
     name: str
-    arguments: msgspec.Raw | None = None
+    arguments: msgspec.Raw = NOTHING
 
 
 class CallBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,9 +117,9 @@ def read_calls(bodies: list[CallBody] | None, param: str) -> tuple[CalledTool, .
     )
 
 
-def read_arguments(document: msgspec.Raw | None, param: str) -> str:
+def read_arguments(document: msgspec.Raw, param: str) -> str:
     """Arguments as JSON text, however they came. Raises InvalidInput."""
-    value = read_value(document, param) if document is not None else None
+    value = read_value(document, param) if is_given(document) else None
     if value is None or value == "":
         return "{}"
     if isinstance(value, str):
@@ -132,8 +132,8 @@ def _tool(function: FunctionBody) -> Tool:
     if _NAME.fullmatch(function.name) is None:
         shown = function.name[:64]
         raise _wrong("tools", f"must have names of at most 64 letters, digits, '_', '-' and '.'. Given: {shown!r}")
-    parameters = function.parameters if function.parameters is not None else function.arguments
-    if parameters is None or bytes(parameters) == b"null":
+    parameters = function.parameters if is_given(function.parameters) else function.arguments
+    if not is_given(parameters):
         return Tool(name=function.name, description=function.description or "")
     schema = read_schema(parameters, "tools")
     return Tool(name=function.name, description=function.description or "", parameters=schema)
