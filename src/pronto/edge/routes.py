@@ -19,6 +19,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     dialect: str | None = None  # a name in edge/application.py; it also writes the route's errors
     task: Task | None = None  # None: the model's own
+    reads_model: bool = False  # where the path names no model, the body may
     summary: str = ""
 
 
@@ -34,6 +35,22 @@ def _post(name: str, path: str, dialect: str, summary: str, task: Task | None = 
     return Route(name=name, method="POST", path=path, dialect=dialect, task=task, summary=summary)
 
 
+def _openai(prefix: str) -> tuple[Route, ...]:
+    """OpenAI's routes beneath one of the addresses that clients are given."""
+    return tuple(
+        Route(
+            name=f"openai-{name}",
+            method="POST",
+            path=f"{prefix}/v1/{path}",
+            dialect=f"openai-{name}",
+            task=Task.TEXT_GENERATION,
+            reads_model=True,
+            summary=summary,
+        )
+        for name, path, summary in _OPENAI
+    )
+
+
 def _get(name: str, path: str, summary: str) -> Route:
     return Route(name=name, method="GET", path=path, summary=summary)
 
@@ -43,6 +60,10 @@ _RUN_TASK = "Run a model on the named task."
 _GENERATE = "Continue a prompt; the answer is one object."
 _STREAM = "Continue a prompt; the answer is a stream of tokens."
 _TEXT = Task.TEXT_GENERATION
+_OPENAI = (
+    ("chat", "chat/completions", "Continue a conversation, in OpenAI's format."),
+    ("completions", "completions", "Continue one prompt or several, in OpenAI's format."),
+)
 
 TABLE: tuple[Route, ...] = (
     _post("hf", "/models/{id}", "hf", _RUN),
@@ -55,11 +76,20 @@ TABLE: tuple[Route, ...] = (
     _post("tgi-generate-stream", "/generate_stream", "tgi", _STREAM, _TEXT),
     _post("tgi-generate", "/models/{id}/generate", "tgi", _GENERATE, _TEXT),
     _post("tgi-generate-stream", "/models/{id}/generate_stream", "tgi", _STREAM, _TEXT),
+    *_openai(""),
+    *_openai("/models/{id}"),
+    *_openai("/hf-inference/models/{id}"),
+    *_openai("/hf-inference"),
     _get("root", "/", "Health of the server; a page for browsers."),
     _get("models", "/models", "The models that are served, with their states."),
     _get("model", "/models/{id}", "One model and its state."),
     _get("model-info", "/models/{id}/info", "One model, in the fields of text-generation-inference."),
     _get("model-health", "/models/{id}/health", "200 when the model exists and the server is well."),
+    _get(
+        "v1-models", "/v1/models", "The models that are served, in OpenAI's format, or in Anthropic's for its clients."
+    ),
+    _get("v1-model", "/v1/models/{id}", "One model, in OpenAI's format, or in Anthropic's for its clients."),
+    _get("v1-model-alone", "/models/{id}/v1/models", "A list of this model alone, in OpenAI's format."),
     _get("info", "/info", "The default model, in the fields of text-generation-inference."),
     _get("health", "/health", "200 while the server is well."),
     _get("ready", "/health/ready", "200 while new work is taken."),
@@ -105,6 +135,9 @@ class Routes:
             return _pick(methods, method, path, None, None)
         if "//" in path:
             path = re.sub("/{2,}", "/", path)
+        if "/v1/v1/" in path:
+            # Clients add it to an address that ends with it already.
+            path = path.replace("/v1/v1/", "/v1/")
         if path.endswith("/") and path != "/":
             path = path[:-1]
         methods = self._plain.get(path)
