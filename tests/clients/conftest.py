@@ -14,7 +14,7 @@ from tests.e2e.server import Server, make_account, run_cli
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ROOT / ".venvs"
 SCRIPTS = Path(__file__).parent / "scripts"
-CHAT, ECHO = "tiny/llama-chat", "test/echo"
+CHAT, ECHO, SLOW = "tiny/llama-chat", "test/echo", "test/slow-2s"
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +30,19 @@ def server(tmp_path_factory):
     running.token = token
     yield running
     assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def busy_server(tmp_path_factory):
+    """A server that has room for one request, and takes two seconds for it."""
+    data = tmp_path_factory.mktemp("busy")
+    token = make_account(data, "bob")
+    tiny = build_tiny_chat(tmp_path_factory.mktemp("busy-tiny") / "chat")
+    run_cli(data, "models", "add", SLOW, "--source", str(tiny), "--engine", "echo", "--preload", "--default")
+    running = Server(data, env={"PRONTO_MAX_CONCURRENT_REQUESTS": "1"})
+    running.token = token
+    yield running
+    running.stop()
 
 
 class Clients:
@@ -63,10 +76,11 @@ class Clients:
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
         return done.stdout
 
-    def report(self, name: str, script: str, **variables: str) -> "Report":
-        """What the script found out: its last line, as JSON."""
-        url, token = self.server.url, self.server.token
-        said = self.run(name, SCRIPTS / script, url, token, CHAT, ECHO, **variables)
+    def report(self, name: str, script: str, at: Server | None = None, **variables: str) -> "Report":
+        """What the script found out: its last line, as JSON. `at`: the busy server."""
+        server = at or self.server
+        arguments = (server.url, server.token, CHAT, SLOW if at else ECHO)
+        said = self.run(name, SCRIPTS / script, *arguments, **variables)
         return Report(json.loads(said.splitlines()[-1]))
 
     def _command(self, folder: Path, script: Path) -> list[str]:

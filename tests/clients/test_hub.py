@@ -110,5 +110,4 @@ def test_the_pages_of_an_endpoint(report):
 
 
 def test_the_asynchronous_client(report):
-    if report["async_chat"] is not None:
-        assert report["async_chat"]["text"] == "Hello there"
+    assert report["async_chat"]["text"] == "Hello there"

@@ -23,7 +23,7 @@ def build_tiny_chat(folder: Path) -> Path:
 
 
 def _with_infill(tokenizer: dict) -> dict:
-    names = {number: name for number, name in enumerate(INFILL, VOCABULARY - len(INFILL))}
+    names = dict(enumerate(INFILL, VOCABULARY - len(INFILL)))
     vocabulary = tokenizer["model"]["vocab"]
     kept = {text: number for text, number in vocabulary.items() if number not in names}
     tokenizer["model"]["vocab"] = kept | {name: number for number, name in names.items()}
