@@ -76,10 +76,10 @@ class Clients:
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
         return done.stdout
 
-    def report(self, name: str, script: str, at: Server | None = None, **variables: str) -> "Report":
-        """What the script found out: its last line, as JSON. `at`: the busy server."""
+    def report(self, name: str, script: str, at: Server | None = None, version: str = "", **variables: str) -> "Report":
+        """What the script found out: its last line, as JSON. `at`: the busy server. `version`: told to the script."""
         server = at or self.server
-        arguments = (server.url, server.token, CHAT, SLOW if at else ECHO)
+        arguments = (server.url, server.token, CHAT, SLOW if at else ECHO, version)
         said = self.run(name, SCRIPTS / script, *arguments, **variables)
         return Report(json.loads(said.splitlines()[-1]))
 
