@@ -25,10 +25,10 @@ def ask(prompt: str, attempts: int = 5) -> str:
     raise TimeoutError("The server stayed full.")
 
 
-print(ask("Once upon a time"))
+print(ask("def hello"))
 
 try:
-    client.text_generation("Once upon a time", max_new_tokens=10_000_000)
+    client.text_generation("def hello", max_new_tokens=10_000_000)
 except ValidationError as error:
     # The same request will fail again: the message says what to change.
     print("refused:", error)

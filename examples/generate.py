@@ -9,10 +9,10 @@ MODEL = os.environ.get("PRONTO_MODEL", "demo/tiny-coder")
 
 client = InferenceClient(model=f"{URL}/models/{MODEL}", token=os.environ["PRONTO_TOKEN"])
 
-text = client.text_generation("Once upon a time", max_new_tokens=16, temperature=0.8, top_p=0.95, seed=42)
+text = client.text_generation("def hello", max_new_tokens=16, temperature=0.8, top_p=0.95, seed=42)
 print("sampled:", text)
 
-answer = client.text_generation("Once upon a time", max_new_tokens=16, details=True)
+answer = client.text_generation("def hello", max_new_tokens=16, details=True)
 print("greedy: ", answer.generated_text)
 assert answer.details is not None
 print("ended because of", answer.details.finish_reason, "after", answer.details.generated_tokens, "tokens")

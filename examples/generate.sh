@@ -10,10 +10,10 @@ ask() {
 }
 
 echo "An answer:"
-ask '{"inputs": "Once upon a time", "parameters": {"max_new_tokens": 8}}'
+ask '{"inputs": "def hello", "parameters": {"max_new_tokens": 8}}'
 
 echo "An answer with its token ids, and without the prompt:"
-ask '{"inputs": "Once upon a time", "parameters": {"max_new_tokens": 8, "details": true, "return_full_text": false}}'
+ask '{"inputs": "def hello", "parameters": {"max_new_tokens": 8, "details": true, "return_full_text": false}}'
 
 echo "A stream:"
-ask '{"inputs": "Once upon a time", "parameters": {"max_new_tokens": 8}, "stream": true}'
+ask '{"inputs": "def hello", "parameters": {"max_new_tokens": 8}, "stream": true}'

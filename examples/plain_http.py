@@ -7,7 +7,7 @@ import urllib.request
 URL = os.environ.get("PRONTO_URL", "http://127.0.0.1:8080")
 MODEL = os.environ.get("PRONTO_MODEL", "demo/tiny-coder")
 
-body = {"inputs": "Once upon a time", "parameters": {"max_new_tokens": 16}, "stream": True}
+body = {"inputs": "def hello", "parameters": {"max_new_tokens": 16}, "stream": True}
 headers = {"Authorization": f"Bearer {os.environ['PRONTO_TOKEN']}", "Content-Type": "application/json"}
 request = urllib.request.Request(f"{URL}/models/{MODEL}", json.dumps(body).encode(), headers)
 

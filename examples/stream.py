@@ -9,6 +9,6 @@ MODEL = os.environ.get("PRONTO_MODEL", "demo/tiny-coder")
 
 client = InferenceClient(model=f"{URL}/models/{MODEL}", token=os.environ["PRONTO_TOKEN"])
 
-for text in client.text_generation("Once upon a time", max_new_tokens=32, stream=True):
+for text in client.text_generation("def hello", max_new_tokens=32, stream=True):
     print(text, end="", flush=True)
 print()
