@@ -19,7 +19,7 @@ else:
 
     def model(name, length, is_chat=True, **more):
         task = "conversational" if is_chat else "text-generation"
-        options = {"num_output": length, "temperature": 0.0, "task": task, **more}
+        options = {"num_output": length, "temperature": 0.01, "task": task, **more}
         return HuggingFaceInferenceAPI(model_name=f"{url}/models/{name}", token=token, **options)
 
 
