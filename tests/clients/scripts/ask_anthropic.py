@@ -27,14 +27,22 @@ def answer(message):
     }
 
 
+def sampled(temperature, **more):
+    """The client has no arguments for sampling any more, and sends what stands in `extra_body` along."""
+    return {"extra_body": {"temperature": temperature, **more}}
+
+
+# Without a temperature of 0 the echo model says its letters in another order.
+DEFAULTS = {"model": echo, "messages": HELLO, "max_tokens": 11, **sampled(0)}
+
+
 def ask(by=client, **more):
-    return by.messages.create(**{"model": echo, "messages": HELLO, "max_tokens": 11, **more})
+    return by.messages.create(**{**DEFAULTS, **more})
 
 
 def streamed(**more):
     types, text = [], ""
-    wanted = {"model": echo, "messages": HELLO, "max_tokens": 11, **more}
-    with client.messages.stream(**wanted) as stream:
+    with client.messages.stream(**{**DEFAULTS, **more}) as stream:
         for event in stream:
             types += [event.type] if event.type not in types else []
             text += event.text if event.type == "text" else ""
@@ -47,13 +55,13 @@ note("real", lambda: answer(ask(strict, model=chat, system=[{"type": "text", "te
 note("stream", streamed)
 note("raw_stream", lambda: [event.type for event in ask(stream=True)])
 note("stopped", lambda: answer(ask(stop_sequences=["the"])))
-note("sampled", lambda: answer(ask(model=chat, temperature=0.7, top_p=0.9, top_k=20, max_tokens=5)))
+note("sampled", lambda: answer(ask(model=chat, max_tokens=5, **sampled(0.7, top_p=0.9, top_k=20))))
 note("tools", lambda: answer(ask(strict, messages=ASK, tools=[WEATHER], max_tokens=len(CALL))))
 note("tools_stream", lambda: streamed(messages=ASK, tools=[WEATHER], max_tokens=len(CALL)))
 
 
 def forced(choice):
-    return answer(ask(model=chat, tools=[WEATHER], tool_choice=choice, max_tokens=200, temperature=1.0))
+    return answer(ask(model=chat, tools=[WEATHER], tool_choice=choice, max_tokens=200, **sampled(1.0)))
 
 
 note("tools_any", lambda: forced({"type": "any"}))
@@ -76,7 +84,7 @@ note("model", lambda: client.models.retrieve(chat).id)
 bearer = anthropic.Anthropic(base_url=url, auth_token=token, api_key=None, max_retries=0)
 note("bearer", lambda: answer(ask(bearer)))
 
-note("bad_value", lambda: ask(temperature=-3))
+note("bad_value", lambda: ask(**sampled(-3)))
 note("bad_role", lambda: ask(messages=[{"role": "wizard", "content": "x"}]))
 note("empty", lambda: ask(messages=[]))
 image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}

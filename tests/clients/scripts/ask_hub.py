@@ -64,17 +64,24 @@ note("text_stream", lambda: list(parrot.text_generation("Hello", max_new_tokens=
 note("text_url", lambda: by_url.text_generation("Hello", max_new_tokens=5))
 note("grammar", lambda: talker.text_generation("x", grammar={"type": "json", "value": SCHEMA}, **LIVELY))
 note("regex", lambda: talker.text_generation("x", max_new_tokens=9, grammar={"type": "regex", "value": "[0-9]{4}"}))
-note("chat", lambda: answer(parrot.chat_completion(HELLO, max_tokens=11)))
-note("chat_real", lambda: answer(talker.chat_completion(HELLO, max_tokens=8)))
-note("chat_stream", lambda: streamed(parrot.chat_completion(HELLO, max_tokens=11, stream=True)))
-note("chat_base_url", lambda: answer(by_base.chat_completion(HELLO, model=echo, max_tokens=11)))
-note("chat_url", lambda: answer(by_url.chat_completion(HELLO, max_tokens=11)))
-note("chat_no_model", lambda: answer(by_base.chat_completion(HELLO, max_tokens=8)))
-note("tools", lambda: answer(parrot.chat_completion(ASK_TOOL, tools=[TOOL], tool_choice="auto", max_tokens=len(CALL))))
+note("chat", lambda: answer(parrot.chat_completion(HELLO, temperature=0.0, max_tokens=11)))
+note("chat_real", lambda: answer(talker.chat_completion(HELLO, temperature=0.0, max_tokens=8)))
+note("chat_stream", lambda: streamed(parrot.chat_completion(HELLO, temperature=0.0, max_tokens=11, stream=True)))
+note("chat_base_url", lambda: answer(by_base.chat_completion(HELLO, temperature=0.0, model=echo, max_tokens=11)))
+note("chat_url", lambda: answer(by_url.chat_completion(HELLO, temperature=0.0, max_tokens=11)))
+note("chat_no_model", lambda: answer(by_base.chat_completion(HELLO, temperature=0.0, max_tokens=8)))
+note(
+    "tools",
+    lambda: answer(
+        parrot.chat_completion(ASK_TOOL, temperature=0.0, tools=[TOOL], tool_choice="auto", max_tokens=len(CALL))
+    ),
+)
 note(
     "tools_stream",
     lambda: streamed(
-        parrot.chat_completion(ASK_TOOL, tools=[TOOL], tool_choice="auto", max_tokens=len(CALL), stream=True)
+        parrot.chat_completion(
+            ASK_TOOL, temperature=0.0, tools=[TOOL], tool_choice="auto", max_tokens=len(CALL), stream=True
+        )
     ),
 )
 note("shape", lambda: json.loads(shaped().choices[0].message.content))
@@ -107,7 +114,7 @@ async def later():
 
 
 async def ask_later(client):
-    return answer(await client.chat_completion(HELLO, max_tokens=11))
+    return answer(await client.chat_completion(HELLO, temperature=0.0, max_tokens=11))
 
 
 asyncio.run(later())

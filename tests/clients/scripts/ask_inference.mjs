@@ -39,14 +39,15 @@ function textOf(pieces) {
 }
 
 const parrot = client(echo);
-const generation = { ...named(echo), inputs: "Hello", parameters: { max_new_tokens: 10 } };
+// Where the newer client asks /v1/completions, nothing but a temperature of 0 keeps the echo model from sampling.
+const generation = { ...named(echo), inputs: "Hello", parameters: { max_new_tokens: 10, temperature: 0 } };
 await note("text", async () => (await parrot.textGeneration(generation)).generated_text);
 await note("textStream", async () => {
   const pieces = await gather(parrot.textGenerationStream(generation));
   return { text: textOf(pieces), last: pieces.at(-1).generated_text ?? null, count: pieces.length };
 });
 await note("chat", async () => {
-  const answer = await parrot.chatCompletion({ ...named(echo), messages, max_tokens: 11 });
+  const answer = await parrot.chatCompletion({ ...named(echo), messages, max_tokens: 11, temperature: 0 });
   return { text: answer.choices[0].message.content, reason: answer.choices[0].finish_reason, usage: answer.usage };
 });
 await note("chatReal", async () => {
@@ -54,12 +55,12 @@ await note("chatReal", async () => {
   return answer.usage.completion_tokens;
 });
 await note("chatStream", async () => {
-  const pieces = await gather(parrot.chatCompletionStream({ ...named(echo), messages, max_tokens: 11 }));
+  const pieces = await gather(parrot.chatCompletionStream({ ...named(echo), messages, max_tokens: 11, temperature: 0 }));
   return pieces.map((piece) => piece.choices[0]?.delta.content ?? "").join("");
 });
 await note("tools", async () => {
   const asked = [{ role: "user", content: call }];
-  const answer = await parrot.chatCompletion({ ...named(echo), messages: asked, tools, max_tokens: call.length });
+  const answer = await parrot.chatCompletion({ ...named(echo), messages: asked, tools, max_tokens: call.length, temperature: 0 });
   return answer.choices[0].message.tool_calls.map((made) => [made.function.name, made.function.arguments]);
 });
 await note("bad", () => parrot.textGeneration({ ...generation, parameters: { max_new_tokens: 100000 } }));

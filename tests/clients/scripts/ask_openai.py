@@ -54,7 +54,8 @@ def streamed(chunks):
 
 
 def ask(by=client, model=echo, messages=HELLO, **more):
-    return by.chat.completions.create(model=model, messages=messages, **more)
+    # Without a temperature of 0 the echo model says its letters in another order.
+    return by.chat.completions.create(**{"model": model, "messages": messages, "temperature": 0, **more})
 
 
 note("models", lambda: [[model.id, model.object] for model in strict.models.list()])
@@ -98,7 +99,7 @@ note("after_a_tool", after_a_tool)
 
 
 def complete(**more):
-    reply = strict.completions.create(**{"model": echo, "max_tokens": 10, **more})
+    reply = strict.completions.create(**{"model": echo, "max_tokens": 10, "temperature": 0, **more})
     return [[choice.text, choice.index, choice.finish_reason] for choice in reply.choices]
 
 
@@ -109,7 +110,7 @@ note(
     "complete_stream",
     lambda: "".join(
         choice.text
-        for chunk in client.completions.create(model=echo, prompt="Hello", max_tokens=10, stream=True)
+        for chunk in client.completions.create(model=echo, prompt="Hello", max_tokens=10, temperature=0, stream=True)
         for choice in chunk.choices
     ),
 )
@@ -124,7 +125,9 @@ note("logprobs", logprobs)
 
 
 def respond(**more):
-    return client.responses.create(**{"model": echo, "input": "Hello there", "max_output_tokens": 11, **more})
+    return client.responses.create(
+        **{"model": echo, "input": "Hello there", "max_output_tokens": 11, "temperature": 0, **more}
+    )
 
 
 def respond_stream():

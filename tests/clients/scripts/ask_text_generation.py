@@ -35,7 +35,7 @@ def streamed():
 
 
 def chatted():
-    chunks = list(parrot.chat(messages, max_tokens=11, stream=True))
+    chunks = list(parrot.chat(messages, temperature=0.0, max_tokens=11, stream=True))
     return ["".join(chunk.choices[0].delta.content or "" for chunk in chunks), chunks[-1].choices[0].finish_reason]
 
 
@@ -53,8 +53,8 @@ note(
 number = Grammar(type="regex", value="[0-9]{4}")
 note("grammar", lambda: talker.generate("x", max_new_tokens=9, grammar=number).generated_text)
 note("stream", streamed)
-note("chat", lambda: answer(parrot.chat(messages, max_tokens=11)))
-note("chat_root", lambda: answer(root.chat(messages, max_tokens=6)))
+note("chat", lambda: answer(parrot.chat(messages, temperature=0.0, max_tokens=11)))
+note("chat_root", lambda: answer(root.chat(messages, temperature=0.0, max_tokens=6)))
 note("chat_stream", chatted)
 
 note("bad_value", lambda: parrot.generate("x", max_new_tokens=100_000))
