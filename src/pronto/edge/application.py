@@ -15,6 +15,7 @@ from pronto.core.errors import ProntoError
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
 from pronto.edge.health import Health
+from pronto.edge.hub_api import HubApi
 from pronto.edge.inference import Exchange, Inference
 from pronto.edge.metrics import Metrics
 from pronto.edge.model_pages import ModelPages
@@ -127,6 +128,7 @@ def build_app(
     inference = Inference(gateway, authenticator, dialects, settings, metrics)
     health = Health(gateway, settings, metrics)
     pages, listing = Pages(settings), ModelPages(gateway, authenticator)
+    hub = HubApi(gateway, authenticator)
     table: dict[str, Handler] = {
         "root": pages.or_for_browsers(health.health),
         "models": health.models,
@@ -139,6 +141,13 @@ def build_app(
         "info": health.info,
         "health": health.health,
         "ready": health.ready,
+        "hub-whoami": hub.whoami,
+        "hub-models": hub.models,
+        "hub-model": hub.model,
+        "hub-tasks": hub.tasks,
+        "hub-agents": hub.agent_harnesses,
+        "hub-status": hub.status,
+        "hub-framework": hub.framework,
         "metrics": health.metrics,
         "openapi": pages.openapi,
         "docs": pages.docs,
