@@ -22,6 +22,7 @@ from pronto.edge.ports import AuthenticatorPort, GatewayPort
 from pronto.edge.routes import Match, Routes
 from pronto.edge.streaming import send_whole
 from pronto.settings import Settings
+from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
 from pronto.wire.faults import respond
 from pronto.wire.hf.dialect import HfDialect
@@ -69,6 +70,7 @@ class Application:
         if not request_id or _REQUEST_ID.fullmatch(request_id) is None:
             # Not from the system's source: asking it lets go of the interpreter lock, 50 µs when a thread is busy.
             request_id = f"{self._rng.getrandbits(96):024x}"
+            headers["x-request-id"] = request_id  # some formats repeat it in the bodies of errors
         extra = [(b"x-request-id", request_id.encode()), *_CORS]
         try:
             _check_host(scope["headers"])
@@ -114,6 +116,7 @@ def build_app(
         max_new_tokens=settings.max_new_tokens,
     )
     dialects: dict[str, Dialect] = {"hf": HfDialect(bounds), "tgi": TgiDialect(bounds)}
+    dialects["anthropic"] = AnthropicDialect(bounds)
     inference = Inference(gateway, authenticator, dialects, settings, metrics)
     health = Health(gateway, settings, metrics)
     pages = Pages(settings)

@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pronto.core.errors import ProntoError
+from pronto.core.errors import ModelNotFound, ProntoError
 from pronto.core.identity import Caller
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.departure import Watchers
 from pronto.edge.errors import ClientLeft, internal
 from pronto.edge.metrics import Metrics
-from pronto.edge.ports import AuthenticatorPort, GatewayPort
+from pronto.edge.ports import AuthenticatorPort, GatewayPort, ModelsPort
 from pronto.edge.routes import Match
 from pronto.edge.streaming import Outcome, Stream, collect, send_whole
 from pronto.observe import logger
@@ -61,7 +61,7 @@ class Inference:
         self._metrics.asked()
         dialect = self._dialects[exchange.match.route.dialect or "hf"]
         try:
-            caller = await authenticate(self._authenticator, exchange.headers, False)
+            caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account = caller.account
             call = dialect.decode(await self._read(exchange))
             outcome = await self._answer(exchange, dialect, caller, call)
@@ -76,7 +76,7 @@ class Inference:
 
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
-        model = match.model or models.default()
+        model = match.model or _default(models, match)
         task = match.task or models.task_of(model)
         body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
         return Raw(
@@ -87,6 +87,7 @@ class Inference:
             headers=exchange.headers,
             body=body,
             now=int(time.time()),
+            names_model=match.model is not None,
         )
 
     async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, call: Call) -> Outcome:
@@ -146,3 +147,12 @@ class Inference:
             "ms": round(seconds * 1000, 1),
         }
         log.info("request", **facts)
+
+
+def _default(models: ModelsPort, match: Match) -> str:
+    try:
+        return models.default()
+    except ModelNotFound:
+        if not match.route.body_names_model:
+            raise
+        return ""

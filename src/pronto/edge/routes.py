@@ -20,6 +20,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str | None = None  # a name in edge/application.py; it also writes the route's errors
     task: Task | None = None  # None: the model's own
     summary: str = ""
+    takes_api_key: bool = False  # whether `x-api-key` counts as credentials besides Authorization
+    body_names_model: bool = False  # whether the body names the model where the path does not
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -34,6 +36,11 @@ def _post(name: str, path: str, dialect: str, summary: str, task: Task | None = 
     return Route(name=name, method="POST", path=path, dialect=dialect, task=task, summary=summary)
 
 
+def _anthropic(name: str, path: str, summary: str) -> Route:
+    route = _post(name, path, "anthropic", summary, Task.TEXT_GENERATION)
+    return msgspec.structs.replace(route, takes_api_key=True, body_names_model=True)
+
+
 def _get(name: str, path: str, summary: str) -> Route:
     return Route(name=name, method="GET", path=path, summary=summary)
 
@@ -43,6 +50,8 @@ _RUN_TASK = "Run a model on the named task."
 _GENERATE = "Continue a prompt; the answer is one object."
 _STREAM = "Continue a prompt; the answer is a stream of tokens."
 _TEXT = Task.TEXT_GENERATION
+_MESSAGES = "Answer a conversation, in the format of Anthropic."
+_COUNT = "Count the tokens of a conversation, in the format of Anthropic."
 
 TABLE: tuple[Route, ...] = (
     _post("hf", "/models/{id}", "hf", _RUN),
@@ -67,6 +76,12 @@ TABLE: tuple[Route, ...] = (
     _get("metrics", "/metrics", "Measurements in the format of Prometheus."),
     _get("openapi", "/openapi.json", "This description."),
     _get("docs", "/docs", "This description, for people."),
+    _anthropic("anthropic-messages", "/v1/messages", _MESSAGES),
+    _anthropic("anthropic-messages", "/anthropic/v1/messages", _MESSAGES),
+    _anthropic("anthropic-messages", "/models/{id}/v1/messages", _MESSAGES),
+    _anthropic("anthropic-count-tokens", "/v1/messages/count_tokens", _COUNT),
+    _anthropic("anthropic-count-tokens", "/anthropic/v1/messages/count_tokens", _COUNT),
+    _anthropic("anthropic-count-tokens", "/models/{id}/v1/messages/count_tokens", _COUNT),
 )
 
 _SEGMENT = r"[\w.-]{1,96}"
