@@ -26,6 +26,7 @@ from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
 from pronto.wire.faults import respond
 from pronto.wire.hf.dialect import HfDialect
+from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi import TgiDialect
 
@@ -117,6 +118,7 @@ def build_app(
     )
     dialects: dict[str, Dialect] = {"hf": HfDialect(bounds), "tgi": TgiDialect(bounds)}
     dialects["anthropic"] = AnthropicDialect(bounds)
+    dialects["ollama"] = OllamaDialect(bounds)
     inference = Inference(gateway, authenticator, dialects, settings, metrics)
     health = Health(gateway, settings, metrics)
     pages = Pages(settings)

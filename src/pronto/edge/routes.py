@@ -41,6 +41,11 @@ def _anthropic(name: str, path: str, summary: str) -> Route:
     return msgspec.structs.replace(route, takes_api_key=True, body_names_model=True)
 
 
+def _ollama(name: str, path: str, summary: str) -> Route:
+    route = _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
+    return msgspec.structs.replace(route, body_names_model=True)
+
+
 def _get(name: str, path: str, summary: str) -> Route:
     return Route(name=name, method="GET", path=path, summary=summary)
 
@@ -82,6 +87,8 @@ TABLE: tuple[Route, ...] = (
     _anthropic("anthropic-count-tokens", "/v1/messages/count_tokens", _COUNT),
     _anthropic("anthropic-count-tokens", "/anthropic/v1/messages/count_tokens", _COUNT),
     _anthropic("anthropic-count-tokens", "/models/{id}/v1/messages/count_tokens", _COUNT),
+    _ollama("ollama-generate", "/api/generate", "Continue a prompt, in the format of Ollama."),
+    _ollama("ollama-chat", "/api/chat", "Answer a conversation, in the format of Ollama."),
 )
 
 _SEGMENT = r"[\w.-]{1,96}"

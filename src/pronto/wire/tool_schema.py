@@ -15,12 +15,11 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 _NO_PARAMETERS = '{"type":"object","properties":{}}'
 
 
-def read_tool(name: str, description: str | None, schema: msgspec.Raw | None, param: str) -> Tool:
+def read_tool(name: str, description: str | None, schema: msgspec.Raw, param: str) -> Tool:
     """`param` names the field in messages. Raises InvalidInput; whether the schema compiles is seen later."""
     if _NAME.fullmatch(name) is None:
         raise InvalidInput(f"{param}: a tool's name has 1 to 128 letters, digits, `_`, `-` or `.`.", param)
-    parameters = _NO_PARAMETERS if schema is None else _schema(schema, f"{param} ({name})")
-    return Tool(name=name, description=description or "", parameters=parameters)
+    return Tool(name=name, description=description or "", parameters=_schema(schema, f"{param} ({name})"))
 
 
 def check_tools(tools: tuple[Tool, ...]) -> None:

@@ -8,7 +8,7 @@ from pronto.core.errors import InvalidInput
 from pronto.core.request import ChatPrompt, Grammar, Sampling, TextGeneration, Tool
 from pronto.wire.anthropic.conversation import BlockBody, TurnBody, read_messages
 from pronto.wire.grammar import GrammarBody, read_grammar
-from pronto.wire.json_body import decode_json
+from pronto.wire.json_body import NULL, decode_json
 from pronto.wire.text_request import GREEDY_BELOW, MAX_COUNT, MAX_STOP_CHARACTERS, Bounds
 from pronto.wire.tool_schema import check_tools, read_tool
 
@@ -19,7 +19,7 @@ class ToolBody(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     type: str | None = None
     description: str | None = None
-    input_schema: msgspec.Raw | None = None
+    input_schema: msgspec.Raw = NULL
 
 
 class ToolChoiceBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class FormatBody(msgspec.Struct, frozen=True, kw_only=True):
     """The shape that the answer must have."""
 
     type: str
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = NULL
 
 
 class OutputConfigBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +172,6 @@ def _stop(sequences: list[str], bounds: Bounds) -> tuple[str, ...]:
 def _grammar(config: OutputConfigBody | None) -> Grammar | None:
     if config is None or config.format is None:
         return None
-    if config.format.type != "json_schema" or config.format.schema is None:
+    if config.format.type != "json_schema" or bytes(config.format.schema) == b"null":
         raise InvalidInput("output_config.format: must be of type json_schema, with `schema`.", "output_config")
     return read_grammar(GrammarBody("json", config.format.schema))

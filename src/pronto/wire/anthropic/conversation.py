@@ -4,6 +4,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Message
+from pronto.wire.json_body import NULL
 
 MAX_MESSAGES = 10_000
 _NO_TEXT = {
@@ -22,7 +23,7 @@ class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = NULL
     tool_use_id: str | None = None
     content: "str | list[BlockBody] | None" = None
     is_error: bool | None = None
@@ -100,7 +101,7 @@ def _user(blocks: list[BlockBody], place: str) -> list[Message]:
 def _call(block: BlockBody, where: str) -> CalledTool:
     if not block.id or not block.name:
         raise InvalidInput(f"{where}: a tool_use block needs `id`, `name` and `input`.", "messages")
-    arguments = bytes(block.input) if block.input is not None else b"{}"
+    arguments = bytes(block.input)
     if not arguments.startswith(b"{"):
         raise InvalidInput(f"{where}.input: must be an object.", "messages")
     try:
