@@ -17,6 +17,7 @@ from pronto.edge.errors import bad_host, internal
 from pronto.edge.health import Health
 from pronto.edge.inference import Exchange, Inference
 from pronto.edge.metrics import Metrics
+from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
 from pronto.edge.ports import AuthenticatorPort, GatewayPort
 from pronto.edge.routes import Match, Routes
@@ -28,7 +29,7 @@ from pronto.wire.faults import respond
 from pronto.wire.hf.dialect import HfDialect
 from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.text_request import Bounds
-from pronto.wire.tgi import TgiDialect
+from pronto.wire.tgi.dialect import TgiDialect
 
 Scope = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Page]]
@@ -134,6 +135,13 @@ def build_app(
         "metrics": health.metrics,
         "openapi": pages.openapi,
         "docs": pages.docs,
+    }
+    ollama = OllamaPages(gateway, settings)
+    table |= {
+        "ollama-tags": ollama.tags,
+        "ollama-running": ollama.running,
+        "ollama-version": ollama.version,
+        "ollama-show": ollama.show,
     }
     return Application(inference, table, health, rng or random.Random())
 

@@ -12,7 +12,7 @@ from pronto.edge.routes import TABLE, Route
 from pronto.gateway.models import ModelInfo
 from pronto.wire.text_reply import FrameBody, TextAnswer
 from pronto.wire.text_request import TextBody
-from pronto.wire.tgi import InfoBody
+from pronto.wire.tgi.dialect import InfoBody
 
 _Document = dict[str, Any]
 _REF = "#/components/schemas/{name}"

@@ -55,6 +55,8 @@ _RUN_TASK = "Run a model on the named task."
 _GENERATE = "Continue a prompt; the answer is one object."
 _STREAM = "Continue a prompt; the answer is a stream of tokens."
 _TEXT = Task.TEXT_GENERATION
+_TOKENIZE = "The tokens of a prompt."
+_CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
 _MESSAGES = "Answer a conversation, in the format of Anthropic."
 _COUNT = "Count the tokens of a conversation, in the format of Anthropic."
 
@@ -87,8 +89,18 @@ TABLE: tuple[Route, ...] = (
     _anthropic("anthropic-count-tokens", "/v1/messages/count_tokens", _COUNT),
     _anthropic("anthropic-count-tokens", "/anthropic/v1/messages/count_tokens", _COUNT),
     _anthropic("anthropic-count-tokens", "/models/{id}/v1/messages/count_tokens", _COUNT),
+    _post("tgi-root", "/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
+    _post("tgi-root", "/models/{id}/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
+    _post("tgi-tokenize", "/tokenize", "tgi", _TOKENIZE, _TEXT),
+    _post("tgi-tokenize", "/models/{id}/tokenize", "tgi", _TOKENIZE, _TEXT),
+    _post("tgi-chat-tokenize", "/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
+    _post("tgi-chat-tokenize", "/models/{id}/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
     _ollama("ollama-generate", "/api/generate", "Continue a prompt, in the format of Ollama."),
     _ollama("ollama-chat", "/api/chat", "Answer a conversation, in the format of Ollama."),
+    _get("ollama-tags", "/api/tags", "The models that generate text, in the format of Ollama."),
+    _get("ollama-running", "/api/ps", "Those of them that are loaded."),
+    _get("ollama-version", "/api/version", "The version of Ollama that these routes follow."),
+    Route(name="ollama-show", method="POST", path="/api/show", summary="One model, in the format of Ollama."),
 )
 
 _SEGMENT = r"[\w.-]{1,96}"
