@@ -61,6 +61,10 @@ class Voice:
         self._at = 0
         self.is_over = False
 
+    @property
+    def stop(self) -> str | None:
+        return self._stops.matched if self._stops is not None else None
+
     def speak(self, logprob: float | None, *, is_last: bool) -> tuple[Token, FinishReason]:
         """The next token, and why it ends if `is_over` is set by then."""
         text = character = self.characters[self._at % len(self.characters)]
@@ -111,7 +115,8 @@ class Running:
                 events += [(self.id, call) for call in voice.calls]
                 voice.calls.clear()
             if voice.is_over:
-                events.append((self.id, Finish(voice.index, reason, voice.seed)))
+                stop = voice.stop if reason is FinishReason.STOP else None
+                events.append((self.id, Finish(voice.index, reason, voice.seed, stop)))
             else:
                 still_open = True
         return not still_open

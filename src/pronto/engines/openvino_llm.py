@@ -171,7 +171,7 @@ class OpenVinoEngine:
                 events += [(request.id, call) for call in continuation.calls]
                 continuation.calls.clear()
             if continuation.reason is not None:
-                self._finish(choice, continuation.reason, events)
+                self._finish(choice, continuation.reason, events, continuation.stop)
                 return True
         return False
 
@@ -187,12 +187,12 @@ class OpenVinoEngine:
             self._finish(choice, FinishReason.EOS, events)
         return True
 
-    def _finish(self, choice: _Choice, reason: FinishReason, events: Events) -> None:
+    def _finish(self, choice: _Choice, reason: FinishReason, events: Events, stop: str | None = None) -> None:
         request = choice.request
         choice.handle.cancel()  # no harm when it has finished by itself
         choice.handle = None
         request.choices.remove(choice)
-        events.append((request.id, Finish(choice.index, reason, choice.seed)))
+        events.append((request.id, Finish(choice.index, reason, choice.seed, stop)))
         if not request.choices:
             del self._requests[request.id]
             events.append((request.id, self._done(request)))

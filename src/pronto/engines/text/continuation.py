@@ -59,6 +59,11 @@ class Continuation:
         self.generated = 0
         self.reason: FinishReason | None = None
 
+    @property
+    def stop(self) -> str | None:
+        """The stop string that ended it."""
+        return self._stops.matched if self._stops is not None and self.reason is FinishReason.STOP else None
+
     def take(self, id: int, logprob: float | None) -> Token:
         """The event of one id. Of several reasons to end, the length comes first, then the end token, then a stop."""
         self.generated += 1
