@@ -30,7 +30,7 @@ async def client(source: Source) -> AsyncIterator[httpx.AsyncClient]:
     ("path", "model"),
     [
         ("/v1/chat/completions", "mine"),
-        ("//v1/chat/completions", "mine"),
+        ("http://server:8080//v1/chat/completions", "mine"),
         ("/v1/v1/chat/completions", "mine"),
         ("/hf-inference/v1/chat/completions", "mine"),
         ("/models/org/name/v1/chat/completions", "org/name"),
