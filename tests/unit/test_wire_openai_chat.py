@@ -19,19 +19,7 @@ def test_defaults() -> None:
 
 
 def test_nulls_and_unknown_keys_change_nothing() -> None:
-    names = [
-        "logprobs",
-        "max_tokens",
-        "n",
-        "stop",
-        "stream",
-        "temperature",
-        "tools",
-        "tool_choice",
-        "response_format",
-        "seed",
-        "user",
-    ]
+    names = ["logprobs", "max_tokens", "n", "stop", "stream", "temperature", "tools", "tool_choice", "seed", "user"]
     call = chat(**dict.fromkeys(names), frobnicate=[1], metadata={"a": "b"})
     assert call.request == chat().request
 

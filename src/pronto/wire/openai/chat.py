@@ -19,7 +19,7 @@ from pronto.wire.openai.sampling import (
     read_stop,
     read_top,
 )
-from pronto.wire.openai.schema import NOTHING, FormatBody, is_given, read_format
+from pronto.wire.openai.schema import FormatBody, is_given, read_format
 from pronto.wire.openai.style import Style
 from pronto.wire.openai.tools import (
     CallBody,
@@ -80,7 +80,7 @@ class ChatBody(SamplingBody, frozen=True, kw_only=True):
     options: OptionsBody | None = None
     # Refused by name where it is more than nothing: leaving it out would change the answer.
     functions: list[msgspec.Raw] | None = None
-    function_call: msgspec.Raw = NOTHING
+    function_call: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     tool_prompt: str | None = None
     modalities: list[str] | None = None
 

@@ -9,7 +9,6 @@ from pronto.core.request import Grammar
 
 MAX_BYTES = 16 * 1024
 MAX_DEPTH = 32
-NOTHING = msgspec.Raw()  # of a field that is missing; msgspec has no Raw that may be None
 ANY_OBJECT = '{"type":"object"}'
 
 
@@ -17,7 +16,7 @@ class JsonSchemaBody(msgspec.Struct, frozen=True, kw_only=True):
     """The field `json_schema` of a response format."""
 
     name: str | None = None
-    schema: msgspec.Raw = NOTHING
+    schema: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     strict: bool | None = None
 
 
@@ -26,7 +25,7 @@ class FormatBody(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     json_schema: JsonSchemaBody | None = None
-    value: msgspec.Raw = NOTHING
+    value: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 def read_format(body: FormatBody | None) -> Grammar | None:
@@ -48,7 +47,7 @@ def read_format(body: FormatBody | None) -> Grammar | None:
 
 
 def is_given(value: msgspec.Raw) -> bool:
-    """Whether a field is there and not null."""
+    """Whether a field is there and not null: msgspec knows no Raw that may be None."""
     return bytes(value) not in (b"", b"null")
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Tool
-from pronto.wire.openai.schema import NOTHING, is_given, read_schema, read_value
+from pronto.wire.openai.schema import is_given, read_schema, read_value
 
 MAX_TOOLS = 128
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -18,8 +18,8 @@ class FunctionBody(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str | None = None
-    parameters: msgspec.Raw = NOTHING
-    arguments: msgspec.Raw = NOTHING
+    parameters: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    arguments: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class ToolBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class CallFunctionBody(msgspec.Struct, frozen=True, kw_only=True):
     """A called function. `arguments` is JSON text, or the object itself from old versions of TGI."""
 
     name: str
-    arguments: msgspec.Raw = NOTHING
+    arguments: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class CallBody(msgspec.Struct, frozen=True, kw_only=True):
