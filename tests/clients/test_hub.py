@@ -80,7 +80,7 @@ def test_several_answers(report):
 
 @pytest.mark.parametrize("name", ["bad_chat", "bad_role"])
 def test_bad_input(report, name):
-    assert report.raised(name)["status"] == 422, report.raised(name)
+    assert report.raised(name)["status"] == 400, report.raised(name)
 
 
 def test_a_bad_token(report):

@@ -46,7 +46,7 @@ def test_tools(report):
 def test_errors(report, name):
     error = report.raised(name)
     if not is_old(report):
-        assert error["status"] == {"bad": 422, "badChat": 422, "unknown": 404, "badToken": 401}[name], error
+        assert error["status"] == {"bad": 400, "badChat": 400, "unknown": 404, "badToken": 401}[name], error
         assert error["raised"].endswith("ApiError"), error
     assert "[object Object]" not in error["message"]
 

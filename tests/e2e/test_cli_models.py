@@ -82,7 +82,7 @@ def test_a_folder_is_added_listed_and_removed(tmp_path: Path, tiny: Path) -> Non
 
 def test_the_curated_list_without_anything(tmp_path: Path) -> None:
     listed = {row["id"]: row for row in answer(tmp_path / "none", "models", "list")}
-    assert len(listed) == 16
+    assert len(listed) == 18
     assert listed["suno/bark"]["state"] == "described"
     assert not (tmp_path / "none").exists()
 

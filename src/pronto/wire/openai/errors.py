@@ -44,7 +44,8 @@ def names_for(prompt: str) -> Mapping[str, str]:
 def is_hugging_face(headers: Mapping[str, str]) -> bool:
     """Whether the client reads `error` as a string, as old versions of Hugging Face's libraries do."""
     agent = headers.get("user-agent", "")
-    return not faults.is_openai(headers) and any(name in agent for name in _HUGGING_FACE)
+    # `node` alone is @huggingface/inference 2.x, which shows an object as "[object Object]".
+    return not faults.is_openai(headers) and (agent == "node" or any(name in agent for name in _HUGGING_FACE))
 
 
 def _document(shown: Fault, *, is_string: bool) -> bytes:
