@@ -4,6 +4,7 @@ import contextlib
 import json
 import timeit
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ WEATHER = {"name": "weather", "description": "of a city", "input_schema": {"type
 
 
 def decode(route: str = "anthropic-messages", **fields: object) -> Call:
-    return DIALECT.decode(raw({**HELLO, **fields}, route))
+    return DIALECT.decode(msgspec.structs.replace(raw({**HELLO, **fields}, route), is_default=True))
 
 
 def work(**fields: object) -> TextGeneration:

@@ -12,7 +12,7 @@ from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.departure import Watchers
 from pronto.edge.errors import ClientLeft, internal
 from pronto.edge.metrics import Metrics
-from pronto.edge.ports import AuthenticatorPort, GatewayPort, ModelsPort
+from pronto.edge.ports import AuthenticatorPort, GatewayPort
 from pronto.edge.routes import Match
 from pronto.edge.streaming import Outcome, Stream, collect, send_whole
 from pronto.observe import logger
@@ -63,7 +63,10 @@ class Inference:
         try:
             caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account = caller.account
-            call = dialect.decode(await self._read(exchange))
+            raw = await self._read(exchange)
+            call = dialect.decode(raw)
+            if not call.request.model:
+                self._gateway.models.default()  # says what is missing
             outcome = await self._answer(exchange, dialect, caller, call)
         except ProntoError as error:
             await self._refuse(exchange, dialect, error)
@@ -76,7 +79,7 @@ class Inference:
 
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
-        model = match.model or _default(models, match)
+        model = match.model or self._default()
         task = match.task or models.task_of(model)
         body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
         return Raw(
@@ -84,11 +87,18 @@ class Inference:
             route=match.route.name,
             task=task,
             model=model,
+            is_default=match.model is None,
             headers=exchange.headers,
             body=body,
             now=int(time.time()),
-            names_model=match.model is not None,
         )
+
+    def _default(self) -> str:
+        """Empty where there is none: the body may still name a model."""
+        try:
+            return self._gateway.models.default()
+        except ModelNotFound:
+            return ""
 
     async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, call: Call) -> Outcome:
         encoder = dialect.encoder(call)
@@ -147,12 +157,3 @@ class Inference:
             "ms": round(seconds * 1000, 1),
         }
         log.info("request", **facts)
-
-
-def _default(models: ModelsPort, match: Match) -> str:
-    try:
-        return models.default()
-    except ModelNotFound:
-        if not match.route.body_names_model:
-            raise
-        return ""

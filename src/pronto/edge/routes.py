@@ -21,7 +21,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     task: Task | None = None  # None: the model's own
     summary: str = ""
     takes_api_key: bool = False  # whether `x-api-key` counts as credentials besides Authorization
-    body_names_model: bool = False  # whether the body names the model where the path does not
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -38,12 +37,11 @@ def _post(name: str, path: str, dialect: str, summary: str, task: Task | None = 
 
 def _anthropic(name: str, path: str, summary: str) -> Route:
     route = _post(name, path, "anthropic", summary, Task.TEXT_GENERATION)
-    return msgspec.structs.replace(route, takes_api_key=True, body_names_model=True)
+    return msgspec.structs.replace(route, takes_api_key=True)
 
 
 def _ollama(name: str, path: str, summary: str) -> Route:
-    route = _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
-    return msgspec.structs.replace(route, body_names_model=True)
+    return _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
 
 
 def _get(name: str, path: str, summary: str) -> Route:
