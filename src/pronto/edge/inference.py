@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pronto.core.errors import ModelNotFound, ProntoError
+from pronto.core.errors import InvalidInput, ModelNotFound, ProntoError
 from pronto.core.identity import Caller
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
@@ -101,6 +101,8 @@ class Inference:
             return ""
 
     async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, call: Call) -> Outcome:
+        if call.more:  # the gateway answers one request at a time; an answer without the others would be wrong
+            raise InvalidInput("Several prompts in one request are not served yet. Please send them one by one.")
         encoder = dialect.encoder(call)
         events = self._gateway.serve(caller, call.request)
         watch = self._watchers.watch(exchange.receive)
