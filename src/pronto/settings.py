@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(4096, ge=1, description="Most tokens that one request may generate.")
     max_best_of: int = Field(4, ge=1, le=16, description="Most choices of one request.")
     max_stop_sequences: int = Field(4, ge=1, le=64, description="Most stop strings of one request.")
+    max_client_batch_size: int = Field(32, ge=1, le=1024, description="Most prompts of one request.")
     prepare_timeout: float = Field(2.0, gt=0, description="Seconds the preparation process has for one request.")
     grammar_timeout: float = Field(0.25, gt=0, description="Seconds a grammar may take to compile.")
 

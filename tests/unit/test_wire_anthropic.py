@@ -4,7 +4,6 @@ import contextlib
 import json
 import timeit
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +23,7 @@ WEATHER = {"name": "weather", "description": "of a city", "input_schema": {"type
 
 
 def decode(route: str = "anthropic-messages", **fields: object) -> Call:
-    return DIALECT.decode(msgspec.structs.replace(raw({**HELLO, **fields}, route), is_default=True))
+    return DIALECT.decode(raw({**HELLO, **fields}, route))
 
 
 def work(**fields: object) -> TextGeneration:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import timeit
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +28,7 @@ COUNTS = (
 
 def decode(route: str = GENERATE, **fields: object) -> Call:
     own: dict[str, object] = {"prompt": "Hi"} if route == GENERATE else {"messages": TURN}
-    return DIALECT.decode(msgspec.structs.replace(raw({"model": "m", **own, **fields}, route), is_default=True))
+    return DIALECT.decode(raw({"model": "m", **own, **fields}, route))
 
 
 def work(route: str = GENERATE, **fields: object) -> TextGeneration:

@@ -15,8 +15,10 @@ from pronto.core.errors import ProntoError
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
 from pronto.edge.health import Health
+from pronto.edge.hub_api import HubApi
 from pronto.edge.inference import Exchange, Inference
 from pronto.edge.metrics import Metrics
+from pronto.edge.model_pages import ModelPages
 from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
 from pronto.edge.ports import AuthenticatorPort, GatewayPort
@@ -28,6 +30,9 @@ from pronto.wire.base import Dialect, Headers
 from pronto.wire.faults import respond
 from pronto.wire.hf.dialect import HfDialect
 from pronto.wire.ollama.dialect import OllamaDialect
+from pronto.wire.openai.chat import ChatDialect
+from pronto.wire.openai.completions import CompletionDialect
+from pronto.wire.openai.errors import respond as openai_respond
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
 
@@ -84,7 +89,8 @@ class Application:
                 await self._page(match, scope, receive, _with_headers(send, extra))
                 return
         except ProntoError as error:
-            response = respond(error, headers)
+            write = openai_respond if _is_openai(scope["path"]) else respond
+            response = write(error, headers)
             await send_whole(send, response.status, response.headers + extra, response.body)
             return
         await self._inference.serve(Exchange(match, headers, request_id, extra, (receive, send)))
@@ -117,21 +123,37 @@ def build_app(
         max_stop_sequences=settings.max_stop_sequences,
         max_new_tokens=settings.max_new_tokens,
     )
-    dialects: dict[str, Dialect] = {"hf": HfDialect(bounds), "tgi": TgiDialect(bounds)}
-    dialects["anthropic"] = AnthropicDialect(bounds)
-    dialects["ollama"] = OllamaDialect(bounds)
+    dialects: dict[str, Dialect] = {
+        "hf": HfDialect(bounds),
+        "tgi": TgiDialect(bounds),
+        "openai-chat": ChatDialect(bounds),
+        "openai-completions": CompletionDialect(bounds, settings.max_client_batch_size),
+        "anthropic": AnthropicDialect(bounds),
+        "ollama": OllamaDialect(bounds),
+    }
     inference = Inference(gateway, authenticator, dialects, settings, metrics)
     health = Health(gateway, settings, metrics)
-    pages = Pages(settings)
+    pages, listing = Pages(settings), ModelPages(gateway, authenticator)
+    hub = HubApi(gateway, authenticator)
     table: dict[str, Handler] = {
         "root": pages.or_for_browsers(health.health),
         "models": health.models,
         "model": health.model,
         "model-info": health.info,
         "model-health": health.model_health,
+        "v1-models": listing.all,
+        "v1-model": listing.one,
+        "v1-model-alone": listing.alone,
         "info": health.info,
         "health": health.health,
         "ready": health.ready,
+        "hub-whoami": hub.whoami,
+        "hub-models": hub.models,
+        "hub-model": hub.model,
+        "hub-tasks": hub.tasks,
+        "hub-agents": hub.agent_harnesses,
+        "hub-status": hub.status,
+        "hub-framework": hub.framework,
         "metrics": health.metrics,
         "openapi": pages.openapi,
         "docs": pages.docs,
@@ -150,6 +172,10 @@ def _check_host(headers: list[tuple[bytes, bytes]]) -> None:
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
         raise bad_host()
+
+
+def _is_openai(path: str) -> bool:
+    return "/v1/" in path
 
 
 def _preflight(headers: dict[str, str]) -> Headers:

@@ -79,7 +79,7 @@ def info_body(model: ModelInfo, settings: Settings) -> InfoBody:
         max_input_length=model.max_input_tokens,
         max_total_tokens=model.context or 0,
         validation_workers=1,
-        max_client_batch_size=1,
+        max_client_batch_size=settings.max_client_batch_size,
         router="pronto",
         version=__version__,
         sha=None,

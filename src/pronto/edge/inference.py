@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from pronto.core.errors import InvalidInput, ModelNotFound, ProntoError
+from pronto.core.errors import ModelNotFound, ProntoError
+from pronto.core.events import Event
 from pronto.core.identity import Caller
+from pronto.core.tasks import Task
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.departure import Watchers
@@ -15,12 +17,17 @@ from pronto.edge.metrics import Metrics
 from pronto.edge.ports import AuthenticatorPort, GatewayPort
 from pronto.edge.routes import Match
 from pronto.edge.streaming import Outcome, Stream, collect, send_whole
+from pronto.gateway.several import serve_several
 from pronto.observe import logger
 from pronto.settings import Settings
 from pronto.wire.base import Call, Dialect, Headers, Raw
+from pronto.wire.body_shape import is_chat
 from pronto.wire.faults import fault
 
 log = logger("edge")
+
+# Clients post a conversation to the very address that they were given as a model.
+_OPEN_TO_CHAT = ("hf", "tgi-root")
 
 
 class Exchange:
@@ -64,9 +71,9 @@ class Inference:
             caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account = caller.account
             raw = await self._read(exchange)
+            if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):
+                dialect = self._dialects["openai-chat"]
             call = dialect.decode(raw)
-            if not call.request.model:
-                self._gateway.models.default()  # says what is missing
             outcome = await self._answer(exchange, dialect, caller, call)
         except ProntoError as error:
             await self._refuse(exchange, dialect, error)
@@ -79,7 +86,7 @@ class Inference:
 
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
-        model = match.model or self._default()
+        model = match.model or self._default(match)
         task = match.task or models.task_of(model)
         body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
         return Raw(
@@ -87,24 +94,23 @@ class Inference:
             route=match.route.name,
             task=task,
             model=model,
-            is_default=match.model is None,
+            is_named=match.model is not None,
             headers=exchange.headers,
             body=body,
             now=int(time.time()),
         )
 
-    def _default(self) -> str:
-        """Empty where there is none: the body may still name a model."""
+    def _default(self, match: Match) -> str:
         try:
             return self._gateway.models.default()
         except ModelNotFound:
+            if not match.route.reads_model:
+                raise
             return ""
 
     async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, call: Call) -> Outcome:
-        if call.more:  # the gateway answers one request at a time; an answer without the others would be wrong
-            raise InvalidInput("Several prompts in one request are not served yet. Please send them one by one.")
         encoder = dialect.encoder(call)
-        events = self._gateway.serve(caller, call.request)
+        events = self._events(caller, call)
         watch = self._watchers.watch(exchange.receive)
         try:
             if encoder.streams:
@@ -122,6 +128,11 @@ class Inference:
         finally:
             watch.stop()
         return outcome
+
+    def _events(self, caller: Caller, call: Call) -> AsyncGenerator[Event, None]:
+        if not call.more:
+            return self._gateway.serve(caller, call.request)
+        return serve_several(lambda request: self._gateway.serve(caller, request), (call.request, *call.more))
 
     async def _refuse(self, exchange: Exchange, dialect: Dialect, error: ProntoError) -> None:
         response = dialect.encode_error(error, exchange.headers)

@@ -13,6 +13,11 @@ from pronto.gateway.models import ModelInfo
 from pronto.wire.anthropic.body import CountBody, MessagesBody
 from pronto.wire.anthropic.reply import CountAnswer, MessageAnswer
 from pronto.wire.ollama.body import GenerateBody, OllamaChatBody
+from pronto.wire.openai.chat import ChatBody
+from pronto.wire.openai.chat_reply import ChatAnswer
+from pronto.wire.openai.completion_reply import CompletionAnswer
+from pronto.wire.openai.completions import CompletionBody
+from pronto.wire.openai.models import ModelBody, ModelList
 from pronto.wire.text_reply import FrameBody, TextAnswer
 from pronto.wire.text_request import TextBody
 from pronto.wire.tgi.dialect import InfoBody
@@ -26,6 +31,21 @@ def _ref(name: str) -> _Document:
     return {"$ref": _REF.format(name=name)}
 
 
+class OpenAiFault(msgspec.Struct, frozen=True):
+    """What went wrong; `param` is the field that is meant, if one is."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAiErrorBody(msgspec.Struct, frozen=True):
+    """A failure beneath `/v1`. Hugging Face's clients get `error` as a string instead."""
+
+    error: OpenAiFault
+
+
 class ErrorBody(msgspec.Struct, frozen=True):
     """A failure. OpenAI's clients get `error` as an object instead."""
 
@@ -33,7 +53,21 @@ class ErrorBody(msgspec.Struct, frozen=True):
     error_type: str
 
 
-_BODIES = (TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody)
+_BODIES = (
+    *(TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody),
+    *(ChatBody, ChatAnswer, CompletionBody, CompletionAnswer, ModelBody, ModelList, OpenAiErrorBody),
+)
+_PAGES = {
+    "models": ("array", "ModelInfo"),
+    "model": ("object", "ModelInfo"),
+    "v1-models": ("object", "ModelList"),
+    "v1-model": ("object", "ModelBody"),
+    "v1-model-alone": ("object", "ModelList"),
+}
+_OPENAI = {  # dialect to the names of its body and its answer
+    "openai-chat": ("ChatBody", "ChatAnswer"),
+    "openai-completions": ("CompletionBody", "CompletionAnswer"),
+}
 _OTHER_BODIES = (MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody)
 _OTHER_ANSWERS = (MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)
 # Route to the struct of its body, and the schema of its answer where it is one.
@@ -50,7 +84,6 @@ _OTHER_STREAMS = {
     "ollama-generate": "application/x-ndjson",
     "ollama-chat": "application/x-ndjson",
 }
-_PAGES = {"models": ("array", "ModelInfo"), "model": ("object", "ModelInfo")}
 _INFO = ("model-info", "info")
 _STATUSES = {
     401: "No valid token came with the request.",
@@ -94,10 +127,26 @@ def _operation(route: Route) -> _Document:
         operation["responses"] = {"200": _page(route)}
         return operation
     operation["security"] = [{"token": []}]
+    if route.dialect in _OPENAI:
+        return operation | _openai(*_OPENAI[route.dialect])
     operation["requestBody"] = {"required": True, "content": _json(_ref(_asked(route)))}
     failures = {str(status): _failure(text) for status, text in _STATUSES.items()}
     operation["responses"] = {"200": _answer(route), **failures}
     return operation
+
+
+def _openai(body: str, answer: str) -> _Document:
+    content = _json(_ref(answer)) | {"text/event-stream": {"schema": {"type": "string"}}}
+    statuses = {400 if status == 422 else status: text for status, text in _STATUSES.items()}
+    failures = {
+        str(status): {"description": text, "content": _json(_ref("OpenAiErrorBody"))}
+        for status, text in statuses.items()
+    }
+    whole = {"description": "The answer; with `stream` true, one frame for each token.", "content": content}
+    return {
+        "requestBody": {"required": True, "content": _json(_ref(body))},
+        "responses": {"200": whole, **failures},
+    }
 
 
 def _operation_id(route: Route) -> str:

@@ -19,6 +19,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     dialect: str | None = None  # a name in edge/application.py; it also writes the route's errors
     task: Task | None = None  # None: the model's own
+    reads_model: bool = False  # where the path names no model, the body may
     summary: str = ""
     takes_api_key: bool = False  # whether `x-api-key` counts as credentials besides Authorization
 
@@ -35,13 +36,30 @@ def _post(name: str, path: str, dialect: str, summary: str, task: Task | None = 
     return Route(name=name, method="POST", path=path, dialect=dialect, task=task, summary=summary)
 
 
+def _openai(prefix: str) -> tuple[Route, ...]:
+    """OpenAI's routes beneath one of the addresses that clients are given."""
+    return tuple(
+        Route(
+            name=f"openai-{name}",
+            method="POST",
+            path=f"{prefix}/v1/{path}",
+            dialect=f"openai-{name}",
+            task=Task.TEXT_GENERATION,
+            reads_model=True,
+            summary=summary,
+        )
+        for name, path, summary in _OPENAI
+    )
+
+
 def _anthropic(name: str, path: str, summary: str) -> Route:
     route = _post(name, path, "anthropic", summary, Task.TEXT_GENERATION)
-    return msgspec.structs.replace(route, takes_api_key=True)
+    return msgspec.structs.replace(route, takes_api_key=True, reads_model=True)
 
 
 def _ollama(name: str, path: str, summary: str) -> Route:
-    return _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
+    route = _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
+    return msgspec.structs.replace(route, reads_model=True)
 
 
 def _get(name: str, path: str, summary: str) -> Route:
@@ -53,6 +71,10 @@ _RUN_TASK = "Run a model on the named task."
 _GENERATE = "Continue a prompt; the answer is one object."
 _STREAM = "Continue a prompt; the answer is a stream of tokens."
 _TEXT = Task.TEXT_GENERATION
+_OPENAI = (
+    ("chat", "chat/completions", "Continue a conversation, in OpenAI's format."),
+    ("completions", "completions", "Continue one prompt or several, in OpenAI's format."),
+)
 _TOKENIZE = "The tokens of a prompt."
 _CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
 _MESSAGES = "Answer a conversation, in the format of Anthropic."
@@ -69,15 +91,31 @@ TABLE: tuple[Route, ...] = (
     _post("tgi-generate-stream", "/generate_stream", "tgi", _STREAM, _TEXT),
     _post("tgi-generate", "/models/{id}/generate", "tgi", _GENERATE, _TEXT),
     _post("tgi-generate-stream", "/models/{id}/generate_stream", "tgi", _STREAM, _TEXT),
+    *_openai(""),
+    *_openai("/models/{id}"),
+    *_openai("/hf-inference/models/{id}"),
+    *_openai("/hf-inference"),
     _get("root", "/", "Health of the server; a page for browsers."),
     _get("models", "/models", "The models that are served, with their states."),
     _get("model", "/models/{id}", "One model and its state."),
     _get("model-info", "/models/{id}/info", "One model, in the fields of text-generation-inference."),
     _get("model-health", "/models/{id}/health", "200 when the model exists and the server is well."),
+    _get(
+        "v1-models", "/v1/models", "The models that are served, in OpenAI's format, or in Anthropic's for its clients."
+    ),
+    _get("v1-model", "/v1/models/{id}", "One model, in OpenAI's format, or in Anthropic's for its clients."),
+    _get("v1-model-alone", "/models/{id}/v1/models", "A list of this model alone, in OpenAI's format."),
     _get("info", "/info", "The default model, in the fields of text-generation-inference."),
     _get("health", "/health", "200 while the server is well."),
     _get("ready", "/health/ready", "200 while new work is taken."),
     _get("health", "/ping", "200 while the server is well."),
+    _get("hub-whoami", "/api/whoami-v2", "The account of a token, as the Hub tells it."),
+    _get("hub-models", "/api/models", "The models, as the Hub lists them."),
+    _get("hub-model", "/api/models/{id}", "One model, as the Hub describes it; no token is needed."),
+    _get("hub-tasks", "/api/tasks", "The models of each task; no token is needed."),
+    _get("hub-agents", "/api/agent-harnesses", "Asked by newer clients of the Hub; there is none."),
+    _get("hub-status", "/status/{id}", "Whether a model is loaded, or would be."),
+    _get("hub-framework", "/framework/{id}", "The loaded models of one kind of server, as `transformers`."),
     _get("metrics", "/metrics", "Measurements in the format of Prometheus."),
     _get("openapi", "/openapi.json", "This description."),
     _get("docs", "/docs", "This description, for people."),
@@ -137,6 +175,9 @@ class Routes:
             return _pick(methods, method, path, None, None)
         if "//" in path:
             path = re.sub("/{2,}", "/", path)
+        if "/v1/v1/" in path:
+            # Clients add it to an address that ends with it already.
+            path = path.replace("/v1/v1/", "/v1/")
         if path.endswith("/") and path != "/":
             path = path[:-1]
         methods = self._plain.get(path)

@@ -9,8 +9,13 @@ MAX_CHARACTERS = 200
 
 
 def asked_model(raw: Raw, named: str | None) -> str:
-    """The path wins over the body, and the body over the server's default. Empty: none at all, as in Raw."""
-    if not raw.is_default or named is None or named in _PLACEHOLDERS or named.startswith(("http://", "https://")):
+    """The path wins over the body, and the body over the server's default. Raises InvalidInput for no model at all."""
+    if raw.is_named or named is None or named in _PLACEHOLDERS or named.startswith(("http://", "https://")):
+        if not raw.model:
+            raise InvalidInput(
+                "Please name a model in `model`: this server has no default model. GET /models lists what it has.",
+                "model",
+            )
         return raw.model
     if len(named) > MAX_CHARACTERS:
         raise InvalidInput(f"`model` may have up to {MAX_CHARACTERS} characters.", "model")
