@@ -167,6 +167,7 @@ def test_a_stop_string_across_tokens_ends_the_text(bench: Bench, keep: bool) -> 
     end = whole.index(stop)
     assert text_of(events) == whole[: end + len(stop) if keep else end]
     assert finishes(events)[0].reason is FinishReason.STOP
+    assert finishes(events)[0].stop == stop
     assert done(events).usage.generated_tokens == len(tokens(events)) < 60
 
 

@@ -171,3 +171,10 @@ async def test_a_suffix(client: httpx.AsyncClient, source: Source) -> None:
     work = source.asked[0].work
     assert isinstance(work, TextGeneration)
     assert work.prompt == InfillPrompt(prefix="a", suffix="b")
+
+
+async def test_several_prompts(client: httpx.AsyncClient) -> None:
+    for path in ("/models/gpt2", "/"):
+        answer = await client.post(path, json={"inputs": ["A", "B"]}, headers=AUTH)
+        assert answer.json() == [{"generated_text": f"{prompt} one two\u2028 three"} for prompt in "AB"]
+        assert answer.headers["x-generated-tokens"] == "6"

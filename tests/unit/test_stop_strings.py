@@ -79,3 +79,10 @@ def test_a_long_stop_string_costs_no_more_than_its_text() -> None:
     assert matcher.feed("a" * 20_000) == "a" * 15_000
     assert matcher.feed("b") == ""
     assert matcher.stopped
+
+
+def test_which_stop_string_it_was() -> None:
+    matcher = StopMatcher(["cd", "bcd", "x"], keep=False)
+    assert matcher.matched is None
+    assert "".join(matcher.feed(piece) for piece in ("ab", "c", "d")) == "a"
+    assert matcher.matched == "bcd"

@@ -169,13 +169,20 @@ def test_streams() -> None:
     end = b'"done":true,"done_reason":"stop",' + COUNTS + b"\n"
     events = answer(" a\n", "\u2028b", reason=FinishReason.EOS)
     assert written(events) == (
-        HEAD + b'"response":" a\\n","done":false}\n' + HEAD + '"response":"\u2028b","done":false}\n'.encode()
+        HEAD + b'"response":" a\\n","done":false}\n' + HEAD + b'"response":"\\u2028b","done":false}\n'
         + HEAD + b'"response":"",' + end
     )  # fmt: skip  # a line of it is a line of the stream
     encoder = DIALECT.encoder(decode(CHAT))
     first = b"".join(encoder.feed(event) for event in events[:2])
     assert first == HEAD + b'"message":{"role":"assistant","content":" a\\n"},"done":false}\n'
     assert dict(encoder.headers)[b"content-type"] == b"application/x-ndjson"
+
+
+def test_no_character_cuts_a_line() -> None:
+    events = [started(), Token(0, 1, "\x85\u2028", part="reasoning"), token("\u2029"), *calls('{"a":"\u2028"}')]
+    lines = written([*events, Finish(0, FinishReason.EOS), Done()], CHAT, model="m\u2028").decode()
+    assert len(lines.splitlines()) == 4
+    assert [json.loads(line)["model"] for line in lines.splitlines()] == ["m\u2028"] * 4
 
 
 def test_tools_and_thoughts() -> None:

@@ -226,3 +226,15 @@ def test_times_without_tokens_divide_by_nothing() -> None:
     for event in (started(), Finish(0, FinishReason.EOS), Done(Usage(3, 0), Times(0, 0, 8.0))):
         encoder.feed(event)
     assert headers(encoder)["x-time-per-token"] == "8"
+
+
+def test_answers_to_several_prompts() -> None:
+    """Choice c of prompt p is choice 2p + c; the better of the two is the answer."""
+    form = TextStyle(
+        is_list=True, streams=False, details=False, prefix="P", characters=2, more_prefixes=("Q",), choices=2
+    )
+    logprobs = (-1.0, -0.5, -0.1, -0.2)
+    tokens = [token(f" {choice}", choice=choice, logprob=logprob) for choice, logprob in enumerate(logprobs)]
+    finishes = [Finish(choice, FinishReason.LENGTH) for choice in range(4)]
+    body = whole([started(), *reversed(tokens), *finishes, Done()], form)
+    assert body == b'[{"generated_text":"P 1"},{"generated_text":"Q 2"}]'

@@ -3,7 +3,7 @@
 import pytest
 
 from pronto.core.errors import InvalidInput
-from pronto.core.request import Options, Sampling, TextPrompt
+from pronto.core.request import InfillPrompt, Options, Sampling, TextPrompt
 from pronto.wire.faults import Malformed
 from pronto.wire.text_request import Bounds, Parameters, read_text
 from tests.unit.wire_cases import HUB_OLD, JS, decode, with_parameters, work
@@ -240,3 +240,39 @@ def test_the_form_of_the_answer(route: str, stream: bool | None, streams: bool, 
     style = call.reply[1] if route == "hf" else call.reply
     assert (style.streams, style.is_list) == (streams, is_list)
     assert call.request.work.logprobs is streams  # type: ignore[union-attr]  # a text generation
+
+
+@pytest.mark.parametrize("route", ["hf", "tgi-root"])
+def test_several_prompts(route: str) -> None:
+    call = decode({"inputs": ["a", "b", "c"], "parameters": {"max_new_tokens": 3}}, route)
+    works = [request.work for request in (call.request, *call.more)]
+    assert [work.prompt for work in works] == [TextPrompt("a"), TextPrompt("b"), TextPrompt("c")]  # type: ignore[union-attr]  # all of them generate text
+    assert not decode({"inputs": ["a"]}, route).more
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"inputs": []}, "`inputs` cannot be empty"),
+        ({"inputs": ["a", ""]}, "`inputs` cannot be empty"),
+        ({"inputs": ["a"] * 33}, "Number of prompts exceeds the maximum allowed batch size of 32"),
+        ({"inputs": ["a", "b"], "stream": True}, "`inputs` must be one prompt when streaming tokens"),
+        ({"inputs": "a", "parameters": {"suffix": "b", "truncate": 3}}, "`truncate` cannot be used together with"),
+    ],
+)
+@pytest.mark.parametrize("route", ["hf", "tgi-root"])
+def test_prompts_that_are_refused(route: str, body: object, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode(body, route)
+    assert caught.value.message.startswith(message)
+
+
+def test_a_route_that_answers_with_one_object_takes_one_prompt() -> None:
+    with pytest.raises(Malformed, match="Please send one request for each prompt"):
+        decode({"inputs": ["a"]}, "tgi-generate")
+
+
+def test_a_suffix_makes_a_hole_to_fill() -> None:
+    assert work(with_parameters(suffix="end")).prompt == InfillPrompt(prefix="Hello", suffix="end")
+    assert work({"inputs": "", "parameters": {"suffix": "end"}}).prompt == InfillPrompt(prefix="", suffix="end")
+    assert work(with_parameters(suffix="")).prompt == TextPrompt("Hello")

@@ -10,6 +10,9 @@ import msgspec
 from pronto import __version__
 from pronto.edge.routes import TABLE, Route
 from pronto.gateway.models import ModelInfo
+from pronto.wire.anthropic.body import CountBody, MessagesBody
+from pronto.wire.anthropic.reply import CountAnswer, MessageAnswer
+from pronto.wire.ollama.body import GenerateBody, OllamaChatBody
 from pronto.wire.openai.chat import ChatBody
 from pronto.wire.openai.chat_reply import ChatAnswer
 from pronto.wire.openai.completion_reply import CompletionAnswer
@@ -18,9 +21,14 @@ from pronto.wire.openai.models import ModelBody, ModelList
 from pronto.wire.text_reply import FrameBody, TextAnswer
 from pronto.wire.text_request import TextBody
 from pronto.wire.tgi.dialect import InfoBody
+from pronto.wire.tgi.tokens import ChatTokenizeAnswer, ChatTokenizeBody, PieceBody
 
 _Document = dict[str, Any]
 _REF = "#/components/schemas/{name}"
+
+
+def _ref(name: str) -> _Document:
+    return {"$ref": _REF.format(name=name)}
 
 
 class OpenAiFault(msgspec.Struct, frozen=True):
@@ -60,6 +68,22 @@ _OPENAI = {  # dialect to the names of its body and its answer
     "openai-chat": ("ChatBody", "ChatAnswer"),
     "openai-completions": ("CompletionBody", "CompletionAnswer"),
 }
+_OTHER_BODIES = (MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody)
+_OTHER_ANSWERS = (MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)
+# Route to the struct of its body, and the schema of its answer where it is one.
+_OTHERS: dict[str, tuple[str, _Document]] = {
+    "anthropic-messages": ("MessagesBody", _ref("MessageAnswer")),
+    "anthropic-count-tokens": ("CountBody", _ref("CountAnswer")),
+    "ollama-generate": ("GenerateBody", {"type": "object"}),
+    "ollama-chat": ("OllamaChatBody", {"type": "object"}),
+    "tgi-tokenize": ("TextBody", {"type": "array", "items": _ref("PieceBody")}),
+    "tgi-chat-tokenize": ("ChatTokenizeBody", _ref("ChatTokenizeAnswer")),
+}
+_OTHER_STREAMS = {
+    "anthropic-messages": "text/event-stream",
+    "ollama-generate": "application/x-ndjson",
+    "ollama-chat": "application/x-ndjson",
+}
 _INFO = ("model-info", "info")
 _STATUSES = {
     401: "No valid token came with the request.",
@@ -77,7 +101,7 @@ _STATUSES = {
 
 def document() -> _Document:
     """An OpenAPI 3.1 document."""
-    _, components = msgspec.json.schema_components(_BODIES, ref_template=_REF)
+    _, components = msgspec.json.schema_components(_BODIES + _OTHER_BODIES + _OTHER_ANSWERS, ref_template=_REF)
     paths: dict[str, _Document] = {}
     for route in TABLE:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -105,7 +129,7 @@ def _operation(route: Route) -> _Document:
     operation["security"] = [{"token": []}]
     if route.dialect in _OPENAI:
         return operation | _openai(*_OPENAI[route.dialect])
-    operation["requestBody"] = {"required": True, "content": _json(_ref("TextBody"))}
+    operation["requestBody"] = {"required": True, "content": _json(_ref(_asked(route)))}
     failures = {str(status): _failure(text) for status, text in _STATUSES.items()}
     operation["responses"] = {"200": _answer(route), **failures}
     return operation
@@ -130,7 +154,15 @@ def _operation_id(route: Route) -> str:
     return f"{route.method.lower()}-{path}"
 
 
+def _asked(route: Route) -> str:
+    return _OTHERS[route.name][0] if route.name in _OTHERS else "TextBody"
+
+
 def _answer(route: Route) -> _Document:
+    if route.name in _OTHERS:
+        stream = _OTHER_STREAMS.get(route.name)
+        streamed: _Document = {stream: {"schema": {"type": "string"}}} if stream else {}
+        return {"description": "The answer.", "content": _json(_OTHERS[route.name][1]) | streamed}
     answer = _ref("TextAnswer")
     content: _Document = {}
     if route.name == "tgi-generate":
@@ -158,10 +190,6 @@ def _failure(text: str) -> _Document:
 
 def _json(schema: _Document) -> _Document:
     return {"application/json": {"schema": schema}}
-
-
-def _ref(name: str) -> _Document:
-    return {"$ref": _REF.format(name=name)}
 
 
 def render() -> str:

@@ -7,7 +7,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Message, Tool
-from pronto.wire.json_body import NULL
+from pronto.wire.json_body import null
 from pronto.wire.tool_schema import check_tools, read_tool
 
 MAX_MESSAGES = 10_000
@@ -25,7 +25,7 @@ class FunctionBody(msgspec.Struct, frozen=True, kw_only=True):
     """The function that a message has called."""
 
     name: str
-    arguments: msgspec.Raw = NULL
+    arguments: msgspec.Raw = msgspec.field(default_factory=null)
 
 
 class CalledBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class DefinedFunction(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str | None = None
-    parameters: msgspec.Raw = NULL
+    parameters: msgspec.Raw = msgspec.field(default_factory=null)
 
 
 class DefinedTool(msgspec.Struct, frozen=True, kw_only=True):

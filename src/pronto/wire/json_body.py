@@ -9,8 +9,6 @@ from pronto.wire.faults import Malformed
 
 _Body = TypeVar("_Body")
 
-NULL = msgspec.Raw(b"null")  # the default of raw fields: a union of Raw and None would not be decoded as raw
-
 _NAMES = {
     "str": "a string",
     "int": "an integer",
@@ -23,6 +21,11 @@ _NAMES = {
 _MISMATCH = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+
+
+def null() -> msgspec.Raw:
+    """The default of raw fields: a union of Raw and None would not be decoded as raw."""
+    return msgspec.Raw(b"null")
 
 
 def decode_json(decoder: "msgspec.json.Decoder[_Body]", body: bytes) -> _Body:

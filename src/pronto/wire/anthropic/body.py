@@ -8,7 +8,7 @@ from pronto.core.errors import InvalidInput
 from pronto.core.request import ChatPrompt, Grammar, Sampling, TextGeneration, Tool
 from pronto.wire.anthropic.conversation import BlockBody, TurnBody, read_messages
 from pronto.wire.grammar import GrammarBody, read_grammar
-from pronto.wire.json_body import NULL, decode_json
+from pronto.wire.json_body import decode_json, null
 from pronto.wire.text_request import GREEDY_BELOW, MAX_COUNT, MAX_STOP_CHARACTERS, Bounds
 from pronto.wire.tool_schema import check_tools, read_tool
 
@@ -19,7 +19,7 @@ class ToolBody(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     type: str | None = None
     description: str | None = None
-    input_schema: msgspec.Raw = NULL
+    input_schema: msgspec.Raw = msgspec.field(default_factory=null)
 
 
 class ToolChoiceBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class FormatBody(msgspec.Struct, frozen=True, kw_only=True):
     """The shape that the answer must have."""
 
     type: str
-    schema: msgspec.Raw = NULL
+    schema: msgspec.Raw = msgspec.field(default_factory=null)
 
 
 class OutputConfigBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Message
-from pronto.wire.json_body import NULL
+from pronto.wire.json_body import null
 
 MAX_MESSAGES = 10_000
 _NO_TEXT = {
@@ -23,7 +23,7 @@ class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw = NULL
+    input: msgspec.Raw = msgspec.field(default_factory=null)
     tool_use_id: str | None = None
     content: "str | list[BlockBody] | None" = None
     is_error: bool | None = None

@@ -1,5 +1,7 @@
 """Anthropic's Messages API: `/v1/messages` and its count_tokens. Knows no HTTP and no model."""
 
+import msgspec
+
 from pronto.core.errors import ProntoError
 from pronto.core.request import ChatPrompt, InferenceRequest, TextGeneration, Tokenize
 from pronto.core.tasks import Task
@@ -26,11 +28,13 @@ class AnthropicDialect:
         if raw.route == COUNT_ROUTE:
             counted = read_count(raw.body)
             prompt = read_prompt(counted)
-            return self._call(raw, counted, Tokenize(prompt=prompt), _style(prompt, counts=True))
+            style = msgspec.structs.replace(_style(raw, counted, prompt), counts=True)
+            return _call(raw, Tokenize(prompt=prompt), style)
         body = read_body(raw.body)
         work = read_generation(body, self._bounds)
         assert isinstance(work.prompt, ChatPrompt)  # the only kind that read_generation makes
-        return self._call(raw, body, work, _style(work.prompt, streams=bool(body.stream)))
+        style = msgspec.structs.replace(_style(raw, body, work.prompt), streams=bool(body.stream))
+        return _call(raw, work, style)
 
     def encoder(self, call: Call) -> Encoder:
         return StreamedMessage(call.reply) if call.reply.streams else WholeMessage(call.reply)
@@ -41,24 +45,18 @@ class AnthropicDialect:
         own = [(b"content-type", b"application/json"), (b"request-id", request_id.encode("ascii", "replace"))]
         return Response(status, own + fault(error).headers, faults.document(error, request_id))
 
-    def _call(self, raw: Raw, body: CountBody, work: TextGeneration | Tokenize, style: "_Style") -> Call:
-        model = asked_model(raw, body.model)
-        request = InferenceRequest(
-            id=raw.request_id,
-            model=model,
-            task=Task.TEXT_GENERATION,
-            work=work,
-            options=read_options(raw.headers, None, cache_sampled=False),
-        )
-        characters, streams, counts = style
-        reply = MessageStyle(
-            request_id=raw.request_id, model=model, streams=streams, counts=counts, characters=characters
-        )
-        return Call(request, reply)
+
+def _style(raw: Raw, body: CountBody, prompt: ChatPrompt) -> MessageStyle:
+    characters = sum(len(message.content) for message in prompt.messages)
+    return MessageStyle(request_id=raw.request_id, model=asked_model(raw, body.model), characters=characters)
 
 
-_Style = tuple[int, bool, bool]  # characters, streams, counts
-
-
-def _style(prompt: ChatPrompt, *, streams: bool = False, counts: bool = False) -> _Style:
-    return sum(len(message.content) for message in prompt.messages), streams, counts
+def _call(raw: Raw, work: TextGeneration | Tokenize, style: MessageStyle) -> Call:
+    request = InferenceRequest(
+        id=raw.request_id,
+        model=style.model,
+        task=Task.TEXT_GENERATION,
+        work=work,
+        options=read_options(raw.headers, None, cache_sampled=False),
+    )
+    return Call(request, style)

@@ -8,8 +8,8 @@ from pronto.core.errors import InvalidInput
 from pronto.core.request import ChatPrompt, Grammar, InfillPrompt, Message, Prompt, TextGeneration, TextPrompt
 from pronto.wire.chat_messages import DefinedTool, MessageBody, read_messages, read_tools
 from pronto.wire.grammar import GrammarBody, read_grammar
-from pronto.wire.json_body import NULL
-from pronto.wire.ollama.parameters import OptionsBody, read_number_of_tokens, read_sampling, read_stop
+from pronto.wire.json_body import null
+from pronto.wire.ollama.parameters import OllamaOptions, read_number_of_tokens, read_sampling, read_stop
 from pronto.wire.text_request import Bounds
 
 _ANY_OBJECT = Grammar("json_schema", '{"type":"object"}')
@@ -20,8 +20,8 @@ class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str | None = None
     stream: bool | None = None
-    format: msgspec.Raw = NULL  # "json", or a JSON schema
-    options: OptionsBody | None = None
+    format: msgspec.Raw = msgspec.field(default_factory=null)  # "json", or a JSON schema
+    options: OllamaOptions | None = None
     think: bool | str | None = None
 
 
@@ -37,7 +37,7 @@ class GenerateBody(CommonBody, frozen=True, kw_only=True):
     images: list[Any] | None = None
 
 
-class ChatBody(CommonBody, frozen=True, kw_only=True):
+class OllamaChatBody(CommonBody, frozen=True, kw_only=True):
     """The body of /api/chat."""
 
     messages: list[MessageBody] | None = None
@@ -68,7 +68,7 @@ def read_generate_prompt(body: GenerateBody) -> Prompt | None:
     return ChatPrompt(messages=(*system, Message(role="user", content=text)), plain=plain)
 
 
-def read_chat_prompt(body: ChatBody) -> Prompt | None:
+def read_chat_prompt(body: OllamaChatBody) -> Prompt | None:
     """None as for /api/generate. Raises InvalidInput."""
     if not body.messages:
         return None
@@ -77,7 +77,7 @@ def read_chat_prompt(body: ChatBody) -> Prompt | None:
 
 def read_generation(body: CommonBody, prompt: Prompt, bounds: Bounds) -> TextGeneration:
     """Raises InvalidInput."""
-    options = body.options or OptionsBody()
+    options = body.options or OllamaOptions()
     sampling, unset = read_sampling(options)
     return TextGeneration(
         prompt=prompt,

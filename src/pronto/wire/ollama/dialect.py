@@ -19,8 +19,8 @@ from pronto.wire.faults import HttpFault, fault
 from pronto.wire.json_body import decode_json
 from pronto.wire.model_name import asked_model
 from pronto.wire.ollama.body import (
-    ChatBody,
     GenerateBody,
+    OllamaChatBody,
     read_chat_prompt,
     read_generate_prompt,
     read_generation,
@@ -33,7 +33,7 @@ CHAT_ROUTE = "ollama-chat"
 _TAG = ":latest"
 # The cheapest work that a model can be asked for; it tells that the model is there.
 _NOTHING = Tokenize(prompt=TextPrompt(" "))
-_chat_decoder = msgspec.json.Decoder(ChatBody)
+_chat_decoder = msgspec.json.Decoder(OllamaChatBody)
 _generate_decoder = msgspec.json.Decoder(GenerateBody)
 _encode = msgspec.json.Encoder().encode
 
@@ -46,7 +46,7 @@ class OllamaDialect:
 
     def decode(self, raw: Raw) -> Call:
         """Raises InvalidInput."""
-        body: ChatBody | GenerateBody
+        body: OllamaChatBody | GenerateBody
         if raw.route == CHAT_ROUTE:
             body = chat = decode_json(_chat_decoder, raw.body)
             prompt = read_chat_prompt(chat)

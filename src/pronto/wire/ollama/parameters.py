@@ -17,7 +17,7 @@ from pronto.wire.text_request import (
 _SHADES = ("temperature", "top_p", "top_k")  # what the model's own defaults fill in
 
 
-class OptionsBody(msgspec.Struct, frozen=True, kw_only=True):
+class OllamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Those that say how to run a model (`num_ctx`, `num_gpu`, ...) are the operator's here, and passed over."""
 
     temperature: float | None = None
@@ -34,7 +34,7 @@ class OptionsBody(msgspec.Struct, frozen=True, kw_only=True):
     mirostat: int | None = None
 
 
-def read_sampling(options: OptionsBody) -> tuple[Sampling, tuple[str, ...]]:
+def read_sampling(options: OllamaOptions) -> tuple[Sampling, tuple[str, ...]]:
     """The sampling, and which of it is left to the model's own defaults. Raises InvalidInput."""
     if options.mirostat:
         raise InvalidInput("`mirostat` is not supported. Please use `temperature`, `top_p` or `top_k`.", "mirostat")
@@ -51,7 +51,7 @@ def read_sampling(options: OptionsBody) -> tuple[Sampling, tuple[str, ...]]:
     return msgspec.convert({"do_sample": True, "seed": _seed(options.seed), **penalties, **shades}, Sampling), unset
 
 
-def read_number_of_tokens(options: OptionsBody, bounds: Bounds) -> int | None:
+def read_number_of_tokens(options: OllamaOptions, bounds: Bounds) -> int | None:
     """None: the rest of the context, for which Ollama writes -1 and -2. Raises InvalidInput."""
     count = options.num_predict
     if count is None or count <= 0:
@@ -61,7 +61,7 @@ def read_number_of_tokens(options: OptionsBody, bounds: Bounds) -> int | None:
     return count
 
 
-def read_stop(options: OptionsBody, bounds: Bounds) -> tuple[str, ...]:
+def read_stop(options: OllamaOptions, bounds: Bounds) -> tuple[str, ...]:
     """Raises InvalidInput."""
     given = [options.stop] if isinstance(options.stop, str) else options.stop or []
     stop = tuple(dict.fromkeys(text for text in given if text))
@@ -72,7 +72,7 @@ def read_stop(options: OptionsBody, bounds: Bounds) -> tuple[str, ...]:
     return stop
 
 
-def _shades(options: OptionsBody) -> dict[str, float]:
+def _shades(options: OllamaOptions) -> dict[str, float]:
     top_k = options.top_k
     if top_k is not None and top_k > MAX_COUNT:
         raise InvalidInput(f"`top_k` must be <= {MAX_COUNT}.", "top_k")

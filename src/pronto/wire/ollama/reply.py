@@ -8,6 +8,7 @@ import msgspec
 from pronto.core.errors import ProntoError
 from pronto.core.events import Done, Event, Finish, FinishReason, Started, Token, ToolCall
 from pronto.wire.base import Headers
+from pronto.wire.sse import escape
 from pronto.wire.text_reply import stream_headers, whole_headers
 
 _NANOSECONDS = 1_000_000  # in a millisecond
@@ -56,7 +57,7 @@ class _Answer:
         return b""
 
     def fail(self, error: ProntoError) -> bytes:
-        return _encode({"error": error.message}) + b"\n"
+        return _line({"error": error.message})
 
     def _note(self, event: Event) -> None:
         match event:
@@ -123,7 +124,7 @@ class StreamedReply(_Answer):
 
     def __init__(self, style: OllamaStyle) -> None:
         super().__init__(style)
-        head = _encode(self._head)[:-1]
+        head = escape(_encode(self._head))[:-1]
         opening = b',"message":{"role":"assistant","content":' if style.is_chat else b',"response":'
         self._prefix = head + opening
         self._suffix = b'},"done":false}\n' if style.is_chat else b',"done":false}\n'
@@ -139,7 +140,7 @@ class StreamedReply(_Answer):
             if not text or event.special:
                 return b""
             if event.part == "answer":
-                return self._prefix + _encode(text) + self._suffix
+                return self._prefix + escape(_encode(text)) + self._suffix
             return b"" if self._style.hides_thinking else self._thought(text)
         self._note(event)
         return self._last(event) if isinstance(event, Done) else b""
@@ -148,14 +149,19 @@ class StreamedReply(_Answer):
         return b""
 
     def _thought(self, text: str) -> bytes:
-        return self._prefix + b'"","thinking":' + _encode(text) + self._suffix
+        return self._prefix + b'"","thinking":' + escape(_encode(text)) + self._suffix
 
     def _last(self, done: Done) -> bytes:
         calls = b""
         if self._calls and self._style.is_chat:
-            calls = _encode({**self._head, **self._content("", ""), "done": False}) + b"\n"
+            calls = _line({**self._head, **self._content("", ""), "done": False})
             self._calls = []
-        return calls + self._end(done, "", "") + b"\n"
+        return calls + escape(self._end(done, "", "")) + b"\n"
+
+
+def _line(document: Any) -> bytes:
+    # Ollama's own client cuts lines where Python's `splitlines` does.
+    return escape(_encode(document)) + b"\n"
 
 
 def _counts(done: Done) -> dict[str, int]:
