@@ -41,7 +41,7 @@ def document(error: ProntoError, *, is_string: bool) -> bytes:
     return _document(_shown(error, _NAMES), is_string=is_string)
 
 
-def names_for(prompt: str) -> Mapping[str, str]:
+def names_for(prompt: str) -> dict[str, str]:
     """The names of a route whose input is called `prompt`."""
     return _NAMES | {"inputs": prompt}
 

@@ -135,13 +135,10 @@ class StreamedResponse:
         return self._event("error", facts | shown)
 
     def _grow(self, event: Token | ToolCall) -> bytes:
-        output, before = self._output, self._output.current
-        is_new = output.needs_new_item(event)
-        if before is not None and not is_new:
+        output = self._output
+        if not output.needs_new_item(event):
             delta = output.take(event)
             return self._delta(delta, event) if delta else b""
-        if not is_new:
-            return b""
         closed = self._close()
         delta = output.take(event)
         item = output.current
