@@ -1,30 +1,19 @@
 """Kept responses: fetched and deleted by those who made them. Knows no engine."""
 
-from typing import Protocol
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pronto.core.identity import Caller
 from pronto.edge.authenticate import authenticate
 from pronto.edge.health import json_response
-from pronto.edge.ports import AuthenticatorPort
-from pronto.gateway.conversation import Kept
+from pronto.edge.ports import AuthenticatorPort, ConversationsPort
 from pronto.wire.openai.responses import shown_again
-
-
-class KeptPort(Protocol):
-    """gateway/conversation.py. Both raise NotFound."""
-
-    async def find(self, caller: Caller, id: str) -> Kept: ...
-
-    async def forget(self, caller: Caller, id: str) -> None: ...
 
 
 class ResponsePages:
     """The id of a response stands where other paths have a model's."""
 
-    def __init__(self, kept: KeptPort, authenticator: AuthenticatorPort) -> None:
+    def __init__(self, kept: ConversationsPort, authenticator: AuthenticatorPort) -> None:
         self._kept, self._authenticator = kept, authenticator
 
     async def get(self, request: Request) -> Response:

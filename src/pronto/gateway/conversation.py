@@ -107,7 +107,7 @@ class Answer:
     def take(self, event: Event) -> None:
         match event:
             case Token():
-                if not event.special and (event.text or event.logprob is not None):
+                if not event.special and event.text:
                     self._add(event, event.text, is_joined=event.logprob is None)
             case ToolCall():
                 self._add(event, event.arguments_delta, is_joined=True)

@@ -54,11 +54,11 @@ async def _shorten(session: Session, conditions: Iterable[sa.ColumnElement[bool]
         oldest = sa.select(table.c.account_id, table.c.id, table.c.size).where(*conditions)
         rows = (await session.execute(oldest.order_by(table.c.created).limit(_BATCH))).all()
         gone = []
-        for account_id, id, size in rows:
+        for row in rows:
             if total <= most_bytes:
                 break
-            gone.append((account_id, id))
-            total -= size
+            gone.append((row.account_id, row.id))
+            total -= row.size
         if not gone:
             break
         await session.execute(table.delete().where(sa.tuple_(table.c.account_id, table.c.id).in_(gone)))
