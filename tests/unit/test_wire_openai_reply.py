@@ -252,3 +252,5 @@ def test_the_input_has_the_routes_own_name() -> None:
     error = errors.InvalidInput("`inputs` is too long", "inputs")
     assert json.loads(CHAT.encode_error(error, {}).body)["error"]["message"] == "`messages` is too long"
     assert json.loads(COMPLETIONS.encode_error(error, {}).body)["error"]["param"] == "prompt"
+    top = errors.Unsupported("`top_n_tokens` is not supported", "top_n_tokens")
+    assert json.loads(COMPLETIONS.encode_error(top, {}).body)["error"]["message"] == "`logprobs` is not supported"

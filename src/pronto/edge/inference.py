@@ -34,7 +34,7 @@ _OPEN_TO_CHAT = ("hf", "tgi-root")
 class Exchange:
     """One request and its way back, with what the log tells of it."""
 
-    __slots__ = ("account", "began", "extra", "headers", "match", "receive", "request_id", "send", "status")
+    __slots__ = ("account", "began", "extra", "headers", "match", "model", "receive", "request_id", "send", "status")
 
     def __init__(
         self, match: Match, headers: dict[str, str], request_id: str, extra: Headers, wire: tuple[Receive, Send]
@@ -43,6 +43,7 @@ class Exchange:
         self.receive, self.send = wire
         self.began = time.perf_counter()
         self.account = ""
+        self.model = match.model
         self.status = 0
 
 
@@ -77,6 +78,7 @@ class Inference:
             if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):
                 dialect = self._dialects["openai-chat"]
             call = dialect.decode(raw)
+            exchange.model = call.request.model
             outcome = await self._answer(exchange, dialect, caller, call)
         except ProntoError as error:
             await self._refuse(exchange, dialect, error)
@@ -171,7 +173,7 @@ class Inference:
         facts: dict[str, Any] = {
             "request_id": exchange.request_id,
             "route": exchange.match.route.path,
-            "model": exchange.match.model,
+            "model": exchange.model,
             "account": exchange.account,
             "status": exchange.status,
             "end": end,
