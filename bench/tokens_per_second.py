@@ -68,6 +68,8 @@ def own_cpu(asked: argparse.Namespace) -> float:
         with server.serve(Path(folder), token=token) as ours:
             text = " ".join(["word"] * NEW_TOKENS)
             body: dict[str, object] = {"inputs": text, "parameters": {"max_new_tokens": NEW_TOKENS}, "stream": True}
+            # The first request loads the model; the others wait with it.
+            body["options"] = {"wait_for_model": True}
             one = streams.message(ours.url, token, "/models/bench/echo", body)
             asyncio.run(streams.measure(ours.url, [one] * 64, 32))
             before = _cpu_of(ours.pid)

@@ -7,7 +7,8 @@ from huggingface_hub import InferenceClient
 from huggingface_hub.errors import OverloadedError, ValidationError
 
 URL = os.environ.get("PRONTO_URL", "http://127.0.0.1:8080")
-MODEL = os.environ.get("PRONTO_MODEL", "pronto/demo")
+MODEL = os.environ.get("PRONTO_MODEL", "demo/tiny-coder")
+PROMPT = "class Point:\n    def __init__(self, x, y):"
 
 # A model that is not loaded yet is waited for, instead of an error.
 client = InferenceClient(
@@ -19,16 +20,16 @@ def ask(prompt: str, attempts: int = 5) -> str:
     """Ask again when the server is full; after 1, 2, 4, ... seconds."""
     for attempt in range(attempts):
         try:
-            return client.text_generation(prompt, max_new_tokens=8)
+            return client.text_generation(prompt, max_new_tokens=15)
         except OverloadedError:
             time.sleep(2.0**attempt)
     raise TimeoutError("The server stayed full.")
 
 
-print(ask("Once upon a time"))
+print(ask(PROMPT))
 
 try:
-    client.text_generation("Once upon a time", max_new_tokens=10_000_000)
+    client.text_generation(PROMPT, max_new_tokens=10_000_000)
 except ValidationError as error:
     # The same request will fail again: the message says what to change.
     print("refused:", error)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Text generation with curl: an answer, an answer with its details, a stream.
 set -eu
-url="${PRONTO_URL:-http://127.0.0.1:8080}/models/${PRONTO_MODEL:-pronto/demo}"
+url="${PRONTO_URL:-http://127.0.0.1:8080}/models/${PRONTO_MODEL:-demo/tiny-coder}"
 
 ask() {
     curl --silent --show-error --fail-with-body --no-buffer "$url" \
@@ -10,10 +10,10 @@ ask() {
 }
 
 echo "An answer:"
-ask '{"inputs": "Once upon a time", "parameters": {"max_new_tokens": 8}}'
+ask '{"inputs": "def remove_non_ascii(s: str) -> str:", "parameters": {"max_new_tokens": 8}}'
 
 echo "An answer with its token ids, and without the prompt:"
-ask '{"inputs": "Once upon a time", "parameters": {"max_new_tokens": 8, "details": true, "return_full_text": false}}'
+ask '{"inputs": "def remove_non_ascii(s: str) -> str:", "parameters": {"max_new_tokens": 8, "details": true, "return_full_text": false}}'
 
 echo "A stream:"
-ask '{"inputs": "Once upon a time", "parameters": {"max_new_tokens": 8}, "stream": true}'
+ask '{"inputs": "def remove_non_ascii(s: str) -> str:", "parameters": {"max_new_tokens": 8}, "stream": true}'

@@ -5,9 +5,10 @@ import os
 import urllib.request
 
 URL = os.environ.get("PRONTO_URL", "http://127.0.0.1:8080")
-MODEL = os.environ.get("PRONTO_MODEL", "pronto/demo")
+MODEL = os.environ.get("PRONTO_MODEL", "demo/tiny-coder")
+PROMPT = "class Point:\n    def __init__(self, x, y):"
 
-body = {"inputs": "Once upon a time", "parameters": {"max_new_tokens": 16}, "stream": True}
+body = {"inputs": PROMPT, "parameters": {"max_new_tokens": 12}, "stream": True}
 headers = {"Authorization": f"Bearer {os.environ['PRONTO_TOKEN']}", "Content-Type": "application/json"}
 request = urllib.request.Request(f"{URL}/models/{MODEL}", json.dumps(body).encode(), headers)
 

@@ -18,7 +18,7 @@ from pronto.engines.openvino_llm import OpenVinoEngine
 from pronto.engines.text import manifest
 from tests.contract.engine_scenes import Bench, generation, load, model, text_of
 
-SHIPPED = Path(pronto.__file__).parent / "demo_model" / "tiny-coder"
+SHIPPED = Path(pronto.__file__).parent / "shipped_models" / "tiny-coder"
 WEIGHTS = "openvino_model.bin"
 PARSED = 6  # of the ten below; measured: see the model card
 
@@ -78,11 +78,11 @@ def test_bodies_of_held_out_functions_parse(bench: Bench, tokenizer: Tokenizer) 
 
 
 def test_the_infill_example_parses(bench: Bench, tokenizer: Tokenizer) -> None:
-    head = "def remove_non_ascii(s: str) -> str:\n"
-    whole = cut(head, _continued(bench, tokenizer, head))
+    head = "def remove_non_ascii(s: str) -> str:"
+    whole = cut(head, _continued(bench, tokenizer, head, 48))
     assert is_body(head, whole), whole
-    hole = f"{PRE}{head}    {SUF}\n    return result\n{MID}"
-    filled = f"{head}    {_continued(bench, tokenizer, hole)}\n    return result\n"
+    hole = f"{PRE}{head}\n    {SUF}\n    return result\n{MID}"
+    filled = f"{head}\n    {_continued(bench, tokenizer, hole)}\n    return result\n"
     ast.parse(filled)
 
 

@@ -10,10 +10,24 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 import uvicorn
 
 from pronto.core.errors import Draining, GenerationFailed, Loading, ModelNotFound, Overloaded, Unauthenticated
-from pronto.core.events import Done, Event, Finish, FinishReason, Started, Times, Token, Usage, Waiting
+from pronto.core.events import (
+    Done,
+    Event,
+    Finish,
+    FinishReason,
+    Output,
+    Piece,
+    Started,
+    Times,
+    Token,
+    Tokenized,
+    ToolCall,
+    Usage,
+    Waiting,
+)
 from pronto.core.identity import Caller
 from pronto.core.model import State
-from pronto.core.request import InferenceRequest, TextGeneration
+from pronto.core.request import InferenceRequest, TextGeneration, Tokenize
 from pronto.core.tasks import Task
 from pronto.edge.application import Application, build_app
 from pronto.edge.guard import server_config
@@ -56,6 +70,7 @@ class Source:
             "breaks": self._breaks,
             "stops-short": self._stops_short,
             "big": self._big,
+            "calls": self._calls,
         }
         self.refusals = {
             "overloaded": lambda: Overloaded(retry_after=3),
@@ -78,6 +93,11 @@ class Source:
             raise
 
     async def _plain(self, request: InferenceRequest) -> AsyncGenerator[Event, None]:
+        if isinstance(request.work, Tokenize):
+            pieces = [Piece(7, "é", 0, 1), Piece(8, "!", 1, 2)]
+            for event in [STARTED, Output(Tokenized("é!", pieces)), Done(Usage(2, 0))]:
+                yield event
+            return
         assert isinstance(request.work, TextGeneration)
         warnings = ("parameters; `typical_p` is left out",) if request.work.sampling.typical_p != 1.0 else ()
         yield Started("rev1", "echo", "cpu", warnings=warnings)
@@ -121,6 +141,17 @@ class Source:
         await asyncio.sleep(0)
         raise ZeroDivisionError("a secret of ours")
         yield STARTED
+
+    async def _calls(self) -> AsyncGenerator[Event, None]:
+        """Thinks, speaks, and calls a tool in two pieces."""
+        yield STARTED
+        yield Token(0, 0, "hm", -0.25, part="reasoning")
+        yield words("Let me see.")[0]
+        for name, delta in (("weather", ""), (None, '{"city"'), (None, ':"Bonn"}')):
+            yield ToolCall(0, 0, "call_1", name, delta)
+            yield Token(0, 2, "", -0.25)
+        for event in [Finish(0, FinishReason.EOS), Done(Usage(3, 5), Times(1.0, 2.0, 30.0))]:
+            yield event
 
     async def _stops_short(self) -> AsyncGenerator[Event, None]:
         for event in [STARTED, *words(" one")]:
@@ -172,6 +203,8 @@ class Gatekeeper:
         caller = self.cached(authorization)
         if caller is not None:
             return caller
+        if authorization is None and api_key == TOKEN:
+            return CALLER
         raise Unauthenticated("Please send your token: `Authorization: Bearer hf_...`")
 
 

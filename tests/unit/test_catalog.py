@@ -92,7 +92,7 @@ def test_the_curated_list(tmp_path: Path) -> None:
     assert sum(plan == "pro" for plan, _ in contexts.values()) == 13
     bark = catalog.get("suno/bark")
     assert (bark.task, bark.engine, bark.size) == (Task.TEXT_TO_SPEECH, "bark", "0.9B")
-    assert all(model.use and model.size and model.source.repo for model in catalog.list())
+    assert all(model.use and model.size and (model.source.repo or not model.source.is_own) for model in catalog.list())
 
 
 def test_resolving(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_comments_survive_edits(tmp_path: Path) -> None:
     ]  # fmt: skip
     catalog = Catalog(tmp_path)
     assert catalog.default == "a/three"
-    assert {"a/one", "a/three"} == {model.id for model in catalog.list() if model.source.folder}
+    assert {"a/one", "a/three"} == {model.id for model in catalog.list() if model.source.is_own}
 
 
 def test_removing_the_default_and_a_curated_model(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pronto.core.tasks import Task
 from pronto.wire.base import Call, Raw
 from pronto.wire.hf.dialect import HfDialect
 from pronto.wire.text_request import Bounds
-from pronto.wire.tgi import TgiDialect
+from pronto.wire.tgi.dialect import TgiDialect
 
 HUB_OLD = "unknown/None; hf_hub/0.24.7; python/3.11.7"
 JS = "@huggingface/inference/4.13.30"

@@ -55,13 +55,14 @@ def bits_per_byte(work: Path, model: Path, tokenizer: Tokenizer, texts: Sequence
         "model": _bits(model_nats, size),
         "xz": 8 * len(lzma.compress("".join(texts).encode(), preset=9)) / size,
         "five_gram": of_ngrams(len(train)),
-        "five_gram_as_many_tokens": of_ngrams(min(seen, len(train))),
+        "five_gram_as_many_tokens": of_ngrams(min(seen or len(train), len(train))),
     }
 
 
 def completions(model: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[float, list[dict[str, Any]]]:
     """Share of function bodies that parse, and all of them."""
-    heads = [function.head for function in functions(texts, _FUNCTIONS, SEED)]
+    # Without its line end: the tokenizer joins that with the indentation behind it, and alone it means no indentation.
+    heads = [function.head.rstrip("\n") for function in functions(texts, _FUNCTIONS, SEED)]
     answers = greedy(model, [tokenizer.encode(head).ids for head in heads], _FUNCTION_TOKENS)
     wholes = [cut(head, answer) for head, answer in zip(heads, answers, strict=True)]
     rows = [
@@ -118,9 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="what prepare.py wrote")
     parser.add_argument("--model", type=Path, required=True, help="what export.py wrote")
-    parser.add_argument(
-        "--seen", type=int, default=0, help="tokens that the model was trained on, for the 5-gram model"
-    )
+    parser.add_argument("--seen", type=int, default=0, help="tokens that the model saw; 0: all of them once")
     arguments = parser.parse_args()
     print(json.dumps(evaluate(arguments.work, arguments.model, arguments.seen), indent=1))
 

@@ -5,12 +5,11 @@ from typing import Any
 
 import msgspec
 
-from pronto.catalog.sources import Description
+from pronto.catalog.sources import MANIFEST, Description
 from pronto.core.files import SAFETENSORS, is_pickled, served_files
 from pronto.core.tasks import INTERNAL_TASKS, Task
 
 OPENVINO_XML = "openvino_model.xml"
-MANIFEST = "pronto.json"
 
 # model_type of config.json: decoders that the OpenVINO export knows and the continuous batching serves.
 _DECODERS = frozenset(

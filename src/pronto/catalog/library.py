@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from pronto.catalog.detect import MANIFEST, check, context_of, size_text
+from pronto.catalog.detect import check, context_of, size_text
 from pronto.catalog.disk import Disk, folder_bytes
 from pronto.catalog.entries import COMMIT
 from pronto.catalog.hub import Hub
 from pronto.catalog.names import key_of
-from pronto.catalog.sources import Description, LocalFolder, describe_folder
+from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_folder
 from pronto.core.model import Model, State
 from pronto.core.request import Export, Pull
 from pronto.engines import registry

@@ -13,12 +13,14 @@ from typing import Any, Protocol
 import msgspec
 
 from pronto.core.files import SAFETENSORS
-from pronto.core.model import Source
+from pronto.core.model import SHIPPED, Source
 from pronto.core.request import Pull
 
+MANIFEST = "pronto.json"  # of a folder that was exported by Pronto
 MAX_FILES = 5000
 MAX_DEPTH = 4
 MAX_DOCUMENT = 8_000_000  # bytes of one JSON document
+_SHIPPED_MODELS = Path(__file__).parents[1] / "shipped_models"
 _MAX_HEADER = 100_000_000  # bytes; the safetensors format's own limit
 
 
@@ -52,7 +54,10 @@ class LocalFolder:
         self._root = root
 
     def path(self, source: Source) -> Path:
-        return self._root / (source.folder or "")
+        folder = source.folder or ""
+        if folder.startswith(SHIPPED):
+            return _SHIPPED_MODELS / folder.removeprefix(SHIPPED)
+        return self._root / folder
 
     def describe(self, source: Source) -> Description:
         """Reads names, sizes, small JSON documents and the weights' headers: a few milliseconds."""
@@ -62,9 +67,16 @@ class LocalFolder:
         return None
 
     def revision(self, source: Source) -> str:
-        """A digest of what is in the folder now; "" when it is not there."""
+        """A digest of what is in the folder now; "" when it is not there.
+
+        An exported folder is known by its manifest, which holds the digests of all of its files.
+        """
+        folder = self.path(source)
         try:
-            return _digest(walk(self.path(source)))
+            manifest = folder / MANIFEST
+            if manifest.is_file():
+                return hashlib.sha1(manifest.read_bytes(), usedforsecurity=False).hexdigest()
+            return _digest(walk(folder))
         except (OSError, ValueError):
             return ""
 

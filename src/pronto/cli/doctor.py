@@ -59,9 +59,9 @@ def doctor(
         findings.append(finding)
         if not as_json:
             typer.secho(_MARKS[finding.colour], fg=finding.colour, nl=False)
-            typer.echo(f"  {finding.check:<18} {finding.text}")
+            typer.echo(f"  {finding.check:<20} {finding.text}")
             if finding.advice:
-                typer.echo(f"{'':<24} {finding.advice}")
+                typer.echo(f"{'':<26} {finding.advice}")
     if as_json:
         write_json(msgspec.to_builtins(findings))
     raise typer.Exit(int(any(finding.colour == "red" for finding in findings)))

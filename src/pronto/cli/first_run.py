@@ -1,4 +1,4 @@
-"""What `pronto serve --first-run` makes where there is nothing: a demo model, an account and its first token."""
+"""What `pronto serve --first-run` makes where there is nothing: an account with its first token; and a first model."""
 
 import random
 import time
@@ -11,18 +11,15 @@ from pronto.accounts import tokens
 from pronto.app import App
 from pronto.catalog import edit
 from pronto.catalog.catalog import Catalog
-from pronto.catalog.demo import write_demo_model
 from pronto.catalog.entries import Entry
-from pronto.catalog.library import Library
 from pronto.core.errors import ProntoError
 from pronto.core.request import Options
-from pronto.core.tasks import Task
 from pronto.settings import Settings
 from pronto.store.base import Token
 from pronto.store.database import open_store
 
 ACCOUNT = "owner"
-DEMO = "pronto/demo"
+DEMO = "demo/tiny-coder"
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -34,7 +31,7 @@ class Welcome(msgspec.Struct, frozen=True):
 
 async def prepare_first_run(settings: Settings) -> Welcome:
     """Make what is missing; quick when nothing is. Raises ValueError, StorageFailed."""
-    return Welcome(await _first_token(settings), await _demo_model(settings))
+    return Welcome(await _first_token(settings), _demo_model(settings))
 
 
 async def welcome(app: App, url: str, welcome: Welcome) -> None:
@@ -55,7 +52,7 @@ async def welcome(app: App, url: str, welcome: Welcome) -> None:
         f"\nTry it:\n\ncurl {url}/models/{name} \\\n"
         f"  -H 'Authorization: Bearer {token}' \\\n"
         "  -H 'Content-Type: application/json' \\\n"
-        """  -d '{"inputs": "def hello", "parameters": {"max_new_tokens": 20}}'\n"""
+        """  -d '{"inputs": "class Point:\\n    def __init__(self, x, y):", "parameters": {"max_new_tokens": 12}}'\n"""
     )
 
 
@@ -82,30 +79,12 @@ async def _first_token(settings: Settings) -> str | None:
         await store.close()
 
 
-async def _demo_model(settings: Settings) -> str | None:
-    """The demo's id where the operator has no model of their own, made ready to load; else None."""
+def _demo_model(settings: Settings) -> str | None:
+    """The id of the demo that came with the package, where the operator has no model of their own; else None."""
     catalog = Catalog(settings.data_dir)
-    own = [model for model in catalog.list() if model.source.folder is not None]
-    if not own:
-        folder = settings.data_dir.resolve() / "demo"
-        if not (folder / "model.safetensors").exists():
-            write_demo_model(folder)
-        entry = Entry(
-            id=DEMO,
-            task=Task.TEXT_GENERATION,
-            engine="openvino",
-            folder=str(folder),
-            preload=True,
-            use="A tiny model with random weights: it shows the way, not the world.",
-        )
-        edit.save(settings.data_dir, entry, is_default=True)
-        catalog = Catalog(settings.data_dir)
-    elif all(model.id != DEMO for model in own):
+    if any(model.source.is_own for model in catalog.list()):
         return None
-    library, model = Library(settings.data_dir), catalog.get(DEMO)
-    if library.jobs(model):
-        from pronto.cli.pulling import pull
-
-        typer.echo("Making the demo model ready; this happens once.", err=True)
-        await pull(settings, library, model, convert=False)
+    if catalog.default is None:
+        # Only what differs from the curated entry: its folder stays with the package, wherever that is moved.
+        edit.save(settings.data_dir, Entry(id=DEMO, preload=True), is_default=True)
     return DEMO

@@ -130,6 +130,7 @@ class Finish(msgspec.Struct, frozen=True, tag="finish", array_like=True):
     choice: int
     reason: FinishReason
     seed: int | None = None  # None: greedy
+    stop: str | None = None  # the stop string that ended it, when the reason is STOP
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):

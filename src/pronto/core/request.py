@@ -51,6 +51,7 @@ class ChatPrompt(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     tool_choice: str = "auto"  # auto | none | required (one of them) | named (the one in `tool_name`)
     tool_name: str | None = None
     parallel_tools: bool = True  # whether one answer may call several
+    plain: str | None = None  # the text to continue where the model has no template; None: that is an error
 
 
 class InfillPrompt(msgspec.Struct, frozen=True, kw_only=True, tag="infill"):

@@ -15,24 +15,28 @@ from pronto.core.errors import ProntoError
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
 from pronto.edge.health import Health
+from pronto.edge.hub_api import HubApi
 from pronto.edge.inference import Exchange, Inference
 from pronto.edge.metrics import Metrics
 from pronto.edge.model_pages import ModelPages
+from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
 from pronto.edge.ports import AuthenticatorPort, ConversationsPort, GatewayPort
 from pronto.edge.response_pages import ResponsePages
 from pronto.edge.routes import Match, Routes
 from pronto.edge.streaming import send_whole
 from pronto.settings import Settings
+from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
 from pronto.wire.faults import respond
 from pronto.wire.hf.dialect import HfDialect
+from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
 from pronto.wire.openai.errors import respond as openai_respond
 from pronto.wire.openai.responses import ResponsesDialect
 from pronto.wire.text_request import Bounds
-from pronto.wire.tgi import TgiDialect
+from pronto.wire.tgi.dialect import TgiDialect
 
 Scope = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Page]]
@@ -75,6 +79,7 @@ class Application:
         if not request_id or _REQUEST_ID.fullmatch(request_id) is None:
             # Not from the system's source: asking it lets go of the interpreter lock, 50 µs when a thread is busy.
             request_id = f"{self._rng.getrandbits(96):024x}"
+            headers["x-request-id"] = request_id  # some formats repeat it in the bodies of errors
         extra = [(b"x-request-id", request_id.encode()), *_CORS]
         try:
             _check_host(scope["headers"])
@@ -126,11 +131,14 @@ def build_app(
         "tgi": TgiDialect(bounds),
         "openai-chat": ChatDialect(bounds),
         "openai-completions": CompletionDialect(bounds, settings.max_client_batch_size),
+        "anthropic": AnthropicDialect(bounds),
+        "ollama": OllamaDialect(bounds),
         "openai-responses": ResponsesDialect(bounds),
     }
     inference = Inference(gateway, authenticator, dialects, settings, metrics, conversations)
     health = Health(gateway, settings, metrics)
     pages, listing = Pages(settings), ModelPages(gateway, authenticator)
+    hub = HubApi(gateway, authenticator)
     kept = ResponsePages(conversations, authenticator)
     table: dict[str, Handler] = {
         "root": pages.or_for_browsers(health.health),
@@ -146,9 +154,23 @@ def build_app(
         "info": health.info,
         "health": health.health,
         "ready": health.ready,
+        "hub-whoami": hub.whoami,
+        "hub-models": hub.models,
+        "hub-model": hub.model,
+        "hub-tasks": hub.tasks,
+        "hub-agents": hub.agent_harnesses,
+        "hub-status": hub.status,
+        "hub-framework": hub.framework,
         "metrics": health.metrics,
         "openapi": pages.openapi,
         "docs": pages.docs,
+    }
+    ollama = OllamaPages(gateway, settings)
+    table |= {
+        "ollama-tags": ollama.tags,
+        "ollama-running": ollama.running,
+        "ollama-version": ollama.version,
+        "ollama-show": ollama.show,
     }
     return Application(inference, table, health, rng or random.Random())
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from pronto.edge.joined import JoinedCycle
 from pronto.settings import Settings
 
 MAX_HEAD_BYTES = 32 * 1024
@@ -97,6 +98,9 @@ class Guarded(HttpToolsProtocol):
         self._in_head, self._in_body = False, True
         self._disarm_reading()
         super().on_headers_complete()
+        if type(self.cycle) is RequestResponseCycle:
+            # Its task has not begun yet, so it will find the `send` of this class.
+            self.cycle.__class__ = JoinedCycle
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -12,7 +12,7 @@ from pronto.edge.metrics import MEDIA_TYPE, Metrics
 from pronto.edge.ports import GatewayPort
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
-from pronto.wire.tgi import InfoBody
+from pronto.wire.tgi.dialect import InfoBody
 
 _AT_HAND = (State.LOADED, State.LOADING, State.EXPORTED, State.PULLED)
 _encode = msgspec.json.Encoder().encode

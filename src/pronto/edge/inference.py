@@ -72,7 +72,7 @@ class Inference:
         self._metrics.asked()
         dialect = self._dialects[exchange.match.route.dialect or "hf"]
         try:
-            caller = await authenticate(self._authenticator, exchange.headers, False)
+            caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account = caller.account
             raw = await self._read(exchange)
             if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):

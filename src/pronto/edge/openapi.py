@@ -18,7 +18,7 @@ from pronto.wire.openai.models import ModelBody, ModelList
 from pronto.wire.openai.responses import ResponseRequest
 from pronto.wire.text_reply import FrameBody, TextAnswer
 from pronto.wire.text_request import TextBody
-from pronto.wire.tgi import InfoBody
+from pronto.wire.tgi.dialect import InfoBody
 
 _Document = dict[str, Any]
 _REF = "#/components/schemas/{name}"

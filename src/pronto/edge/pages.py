@@ -74,7 +74,7 @@ def _page(description: dict[str, Any], address: str) -> str:
 <h2>Try it</h2>
 <pre>curl {escape(address)}/models/MODEL \\
   -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-  -d '{{"inputs": "Once upon a time", "parameters": {{"max_new_tokens": 50}}}}'</pre>
+  -d '{{"inputs": "def hello(name):", "parameters": {{"max_new_tokens": 50}}}}'</pre>
 <h2>Routes</h2><table><tr><th>Method</th><th>Path</th><th></th></tr>{rows}</table>
 <h2>Parameters of text generation</h2><table><tr><th>Name</th><th>Type</th></tr>{fields}</table>
 </body></html>

@@ -21,6 +21,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     task: Task | None = None  # None: the model's own
     reads_model: bool = False  # where the path names no model, the body may
     summary: str = ""
+    takes_api_key: bool = False  # whether `x-api-key` counts as credentials besides Authorization
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -51,6 +52,16 @@ def _openai(prefix: str) -> tuple[Route, ...]:
     )
 
 
+def _anthropic(name: str, path: str, summary: str) -> Route:
+    route = _post(name, path, "anthropic", summary, Task.TEXT_GENERATION)
+    return msgspec.structs.replace(route, takes_api_key=True, reads_model=True)
+
+
+def _ollama(name: str, path: str, summary: str) -> Route:
+    route = _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
+    return msgspec.structs.replace(route, reads_model=True)
+
+
 def _get(name: str, path: str, summary: str) -> Route:
     return Route(name=name, method="GET", path=path, summary=summary)
 
@@ -65,6 +76,10 @@ _OPENAI = (
     ("completions", "completions", "Continue one prompt or several, in OpenAI's format."),
     ("responses", "responses", "Answer an input, perhaps after an earlier response that is kept, in OpenAI's format."),
 )
+_TOKENIZE = "The tokens of a prompt."
+_CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
+_MESSAGES = "Answer a conversation, in the format of Anthropic."
+_COUNT = "Count the tokens of a conversation, in the format of Anthropic."
 
 TABLE: tuple[Route, ...] = (
     _post("hf", "/models/{id}", "hf", _RUN),
@@ -97,9 +112,34 @@ TABLE: tuple[Route, ...] = (
     _get("health", "/health", "200 while the server is well."),
     _get("ready", "/health/ready", "200 while new work is taken."),
     _get("health", "/ping", "200 while the server is well."),
+    _get("hub-whoami", "/api/whoami-v2", "The account of a token, as the Hub tells it."),
+    _get("hub-models", "/api/models", "The models, as the Hub lists them."),
+    _get("hub-model", "/api/models/{id}", "One model, as the Hub describes it; no token is needed."),
+    _get("hub-tasks", "/api/tasks", "The models of each task; no token is needed."),
+    _get("hub-agents", "/api/agent-harnesses", "Asked by newer clients of the Hub; there is none."),
+    _get("hub-status", "/status/{id}", "Whether a model is loaded, or would be."),
+    _get("hub-framework", "/framework/{id}", "The loaded models of one kind of server, as `transformers`."),
     _get("metrics", "/metrics", "Measurements in the format of Prometheus."),
     _get("openapi", "/openapi.json", "This description."),
     _get("docs", "/docs", "This description, for people."),
+    _anthropic("anthropic-messages", "/v1/messages", _MESSAGES),
+    _anthropic("anthropic-messages", "/anthropic/v1/messages", _MESSAGES),
+    _anthropic("anthropic-messages", "/models/{id}/v1/messages", _MESSAGES),
+    _anthropic("anthropic-count-tokens", "/v1/messages/count_tokens", _COUNT),
+    _anthropic("anthropic-count-tokens", "/anthropic/v1/messages/count_tokens", _COUNT),
+    _anthropic("anthropic-count-tokens", "/models/{id}/v1/messages/count_tokens", _COUNT),
+    _post("tgi-root", "/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
+    _post("tgi-root", "/models/{id}/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
+    _post("tgi-tokenize", "/tokenize", "tgi", _TOKENIZE, _TEXT),
+    _post("tgi-tokenize", "/models/{id}/tokenize", "tgi", _TOKENIZE, _TEXT),
+    _post("tgi-chat-tokenize", "/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
+    _post("tgi-chat-tokenize", "/models/{id}/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
+    _ollama("ollama-generate", "/api/generate", "Continue a prompt, in the format of Ollama."),
+    _ollama("ollama-chat", "/api/chat", "Answer a conversation, in the format of Ollama."),
+    _get("ollama-tags", "/api/tags", "The models that generate text, in the format of Ollama."),
+    _get("ollama-running", "/api/ps", "Those of them that are loaded."),
+    _get("ollama-version", "/api/version", "The version of Ollama that these routes follow."),
+    Route(name="ollama-show", method="POST", path="/api/show", summary="One model, in the format of Ollama."),
 )
 
 _SEGMENT = r"[\w.-]{1,96}"

@@ -11,7 +11,7 @@ from pronto.core.request import InferenceRequest
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", array_like=True):
-    """A request's end that is not an answer. `kind` is `invalid_input` (the request's own fault) or `generation`."""
+    """A request's end that is not an answer. `kind`: invalid_input (its own fault) | unsupported | generation."""
 
     kind: str
     message: str

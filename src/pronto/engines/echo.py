@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from pronto.core.events import Done, Finish, FinishReason, Progress, Token, Usage
+from pronto.core.events import Done, Finish, FinishReason, Progress, Token, ToolCall, Usage
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest, TextGeneration, TextPrompt, TokenPrompt
 from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.engines.text.answer import sorter_of
 from pronto.engines.text.stop import StopMatcher
 from pronto.engines.text.words import from_code_points
 
@@ -43,12 +44,14 @@ class Crash(Exception):
 
 
 class Voice:
-    """One continuation: characters in turn, with stop strings matched across them."""
+    """One continuation: characters in turn, with stop strings and tool calls found across them."""
 
-    __slots__ = ("_at", "_stops", "characters", "index", "is_over", "seed")
+    __slots__ = ("_at", "_sorter", "_stops", "calls", "characters", "index", "is_over", "seed")
 
-    def __init__(self, index: int, characters: list[str], work: TextGeneration) -> None:
+    def __init__(self, index: int, characters: list[str], work: TextGeneration, name: str) -> None:
         self.index = index
+        self._sorter = sorter_of(work, index, name)
+        self.calls: list[ToolCall] = self._sorter.calls if self._sorter is not None else []
         self._stops = StopMatcher(work.stop, keep=work.keep_stop) if work.stop else None
         self.seed: int | None = None
         if work.sampling.do_sample:
@@ -57,6 +60,10 @@ class Voice:
         self.characters = characters
         self._at = 0
         self.is_over = False
+
+    @property
+    def stop(self) -> str | None:
+        return self._stops.matched if self._stops is not None else None
 
     def speak(self, logprob: float | None, *, is_last: bool) -> tuple[Token, FinishReason]:
         """The next token, and why it ends if `is_over` is set by then."""
@@ -71,7 +78,10 @@ class Voice:
                 reason = reason if is_last else FinishReason.STOP
             elif is_last:
                 text += self._stops.flush()
-        return Token(self.index, ord(character), text, logprob), reason
+        if self._sorter is None:
+            return Token(self.index, ord(character), text, logprob), reason
+        text, part = self._sorter.take(text, is_last=self.is_over)
+        return Token(self.index, ord(character), text, logprob, part=part), reason
 
 
 class Running:
@@ -79,13 +89,13 @@ class Running:
 
     __slots__ = ("began", "generated", "id", "is_cancelled", "length", "logprob", "prompt", "spoken", "voices")
 
-    def __init__(self, id: int, work: TextGeneration, began: float) -> None:
+    def __init__(self, id: int, work: TextGeneration, began: float, name: str) -> None:
         self.prompt = _text_of(work)
         characters = list(self.prompt)
         self.id, self.began = id, began
         self.length = DEFAULT_NEW_TOKENS if work.max_new_tokens is None else work.max_new_tokens
         self.logprob = 0.0 if work.logprobs else None
-        self.voices = [Voice(index, characters, work) for index in range(work.choices)]
+        self.voices = [Voice(index, characters, work, name) for index in range(work.choices)]
         self.spoken = 0  # by each choice that is not over
         self.generated = 0  # by all choices
         self.is_cancelled = False
@@ -101,8 +111,12 @@ class Running:
             token, reason = voice.speak(self.logprob, is_last=is_last)
             self.generated += 1
             events.append((self.id, token))
+            if voice.calls:
+                events += [(self.id, call) for call in voice.calls]
+                voice.calls.clear()
             if voice.is_over:
-                events.append((self.id, Finish(voice.index, reason, voice.seed)))
+                stop = voice.stop if reason is FinishReason.STOP else None
+                events.append((self.id, Finish(voice.index, reason, voice.seed, stop)))
             else:
                 still_open = True
         return not still_open
@@ -125,7 +139,7 @@ class EchoEngine:
         self._clock, self._sleep = clock, sleep
         self._magic = "echo"
         self._capabilities = Capabilities(slots=SLOTS)
-        self._waiting: deque[tuple[int, TextGeneration]] = deque()
+        self._waiting: deque[tuple[int, TextGeneration, str]] = deque()  # with the request's own id
         self._running: dict[int, Running] = {}
         self._over: list[tuple[int, EngineEvent]] = []  # ends of requests that never ran
 
@@ -164,7 +178,7 @@ class EchoEngine:
             self._over.append((id, Failed("invalid_input", "The prompt has ids that are no characters.")))
             return
         if prompt:
-            self._waiting.append((id, work))
+            self._waiting.append((id, work, request.id))
         else:
             self._over.append((id, Failed("invalid_input", "The prompt is empty: please write something.")))
 
@@ -212,12 +226,12 @@ class EchoEngine:
     def _admit(self) -> None:
         held = sum(len(running.voices) for running in self._running.values()) if self._waiting else 0
         while self._waiting:
-            id, work = self._waiting[0]
+            id, work, name = self._waiting[0]
             if self._running and held + work.choices > self._capabilities.slots:
                 return
             self._waiting.popleft()
             held += work.choices
-            self._running[id] = Running(id, work, self._clock())
+            self._running[id] = Running(id, work, self._clock(), name)
 
     def _is_due(self, running: Running, now: float) -> bool:
         if self._magic != "slow-2s":

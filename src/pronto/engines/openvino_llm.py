@@ -74,7 +74,7 @@ class OpenVinoEngine:
 
     def add(self, id: int, request: InferenceRequest) -> None:
         try:
-            self._add(id, request.work)
+            self._add(id, request.work, request.id)
         except InvalidInput as error:
             self._refuse(id, error.message, error.param)
         except RuntimeError as error:  # a parameter that the pipeline's own checks do not like
@@ -106,7 +106,7 @@ class OpenVinoEngine:
         scheduled = min(running, metrics.scheduled_requests)
         return Stats(running=scheduled, waiting=running - scheduled, kv_used=metrics.cache_usage / 100)
 
-    def _add(self, id: int, work: object) -> None:
+    def _add(self, id: int, work: object, name: str) -> None:
         if not isinstance(work, TextGeneration) or not isinstance(work.prompt, TokenPrompt):
             raise InvalidInput("This model takes prepared text generation requests only.")
         ids = work.prompt.ids
@@ -115,7 +115,7 @@ class OpenVinoEngine:
         tensor = pipelines.prompt_tensor(ids)
         try:
             for index in range(work.choices):
-                self._open(request, index, work, tensor)
+                request.choices.append(self._open(request, index, work, tensor, name))
         except RuntimeError:
             for choice in request.choices:
                 choice.handle.cancel()
@@ -123,14 +123,14 @@ class OpenVinoEngine:
         self._requests[id] = request
         self._running += request.choices
 
-    def _open(self, request: _Request, index: int, work: TextGeneration, tensor: Any) -> None:
+    def _open(self, request: _Request, index: int, work: TextGeneration, tensor: Any, name: str) -> _Choice:
         sampling = work.sampling
         seed = (sampling.seed + index) % _SEEDS if sampling.do_sample and sampling.seed is not None else None
         config = pipelines.generation_config(work, self._vocabulary.eos, seed)
-        continuation = Continuation(self._vocabulary, work, _ids(work), index)
+        continuation = Continuation(self._vocabulary, work, _ids(work), index, name)
         self._handles += 1
         handle = self._pipeline.add_request(self._handles, tensor, config)
-        request.choices.append(_Choice(request, index, seed, continuation, handle))
+        return _Choice(request, index, seed, continuation, handle)
 
     def _check(self, ids: list[int], work: TextGeneration) -> None:
         """What the pipeline would not refuse, but give up on in silence or fall over."""
@@ -167,8 +167,11 @@ class OpenVinoEngine:
         for position, id in enumerate(output.generated_ids):
             events.append((request.id, continuation.take(id, logprobs[position] if logprobs else None)))
             request.generated += 1
+            if continuation.calls:
+                events += [(request.id, call) for call in continuation.calls]
+                continuation.calls.clear()
             if continuation.reason is not None:
-                self._finish(choice, continuation.reason, events)
+                self._finish(choice, continuation.reason, events, continuation.stop)
                 return True
         return False
 
@@ -184,12 +187,12 @@ class OpenVinoEngine:
             self._finish(choice, FinishReason.EOS, events)
         return True
 
-    def _finish(self, choice: _Choice, reason: FinishReason, events: Events) -> None:
+    def _finish(self, choice: _Choice, reason: FinishReason, events: Events, stop: str | None = None) -> None:
         request = choice.request
         choice.handle.cancel()  # no harm when it has finished by itself
         choice.handle = None
         request.choices.remove(choice)
-        events.append((request.id, Finish(choice.index, reason, choice.seed)))
+        events.append((request.id, Finish(choice.index, reason, choice.seed, stop)))
         if not request.choices:
             del self._requests[request.id]
             events.append((request.id, self._done(request)))

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Iterable
 
-from pronto.core.errors import GenerationFailed, InvalidInput
+from pronto.core.errors import GenerationFailed, InvalidInput, Unsupported
 from pronto.core.events import Done, Event
 from pronto.core.request import InferenceRequest
 from pronto.engines.base import EngineEvent, Failed
@@ -115,6 +115,8 @@ class Inboxes:
 
 
 def _error(failed: Failed, tally: Tally) -> InvalidInput | GenerationFailed:
+    if failed.kind == "unsupported":
+        return Unsupported(failed.message, failed.param)
     if failed.kind == "invalid_input":
         return InvalidInput(failed.message, failed.param)
     return GenerationFailed(failed.message, started=tally.generated_tokens > 0)

@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from pronto.core.errors import GenerationFailed, InvalidInput, Overloaded, ProntoError, Unsupported
-from pronto.core.events import Event, Output, Prepared, Value
+from pronto.core.events import Event, Output, Prepared, Tokenized, Value
 from pronto.core.model import EngineSettings, Model, Source
-from pronto.core.request import CheckGrammar, Grammar, InferenceRequest, Prepare
+from pronto.core.request import CheckGrammar, Grammar, InferenceRequest, Prepare, Tokenize
 from pronto.core.tasks import Task
 from pronto.engines import registry
 from pronto.engines.base import Device
@@ -160,8 +160,19 @@ class Preparation:
 
     async def prepare(self, work: Prepare) -> Prepared:
         """Token ids of a request. Raises InvalidInput, GenerationFailed, Overloaded."""
+        value = await self._work(work)
+        assert isinstance(value, Prepared)
+        return value
+
+    async def tokenize(self, work: Tokenize) -> Tokenized:
+        """The tokens of a prompt. Raises as `prepare` does."""
+        value = await self._work(work)
+        assert isinstance(value, Tokenized)
+        return value
+
+    async def _work(self, work: Prepare | Tokenize) -> Value:
         try:
-            value = await self._bench.work(_request(Task.PREPARE, work))
+            return await self._bench.work(_request(Task.PREPARE, work))
         except TooSlow:
             # Start the next one now: the next request should not wait for it.
             self._in_background(self._bench.start)
@@ -171,8 +182,6 @@ class Preparation:
         except LoadFailed as error:
             log.error("the preparation worker does not start", reason=error.reason)
             raise GenerationFailed("The server cannot prepare requests at the moment. Please try again.") from None
-        assert isinstance(value, Prepared)
-        return value
 
     async def check_grammar(self, model: Model, grammar: Grammar) -> None:
         """Return when the model's engine compiles the grammar quickly. Raises InvalidInput, GenerationFailed."""
@@ -251,7 +260,7 @@ async def _value(stream: AsyncGenerator[Event, None]) -> Value:
     return value
 
 
-def _request(task: Task, work: Prepare | CheckGrammar) -> InferenceRequest:
+def _request(task: Task, work: Prepare | Tokenize | CheckGrammar) -> InferenceRequest:
     return InferenceRequest(id=task.value, model=task.value, task=task, work=work)
 
 

@@ -15,7 +15,7 @@ from pronto.core.errors import GenerationFailed
 from pronto.core.events import Done, Event, Finish, FinishReason, Started, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model
-from pronto.core.request import InferenceRequest, TextGeneration
+from pronto.core.request import InferenceRequest, TextGeneration, Tokenize
 from pronto.shared.base import Blobs
 
 Produce = Callable[[], AsyncGenerator[Event, None]]
@@ -155,6 +155,8 @@ def _is_keepable(events: list[Event]) -> bool:
 def wants_cache(request: InferenceRequest) -> tuple[bool, bool]:
     """Whether a kept answer may serve this request, and whether its answer may be kept (DESIGN §6, Cache)."""
     options, work = request.options, request.work
+    if isinstance(work, Tokenize):  # quicker made than looked up, and often large
+        return False, False
     if options.use_cache is not None:
         may_keep = options.use_cache or options.cache_sampled or _is_deterministic(work)
         return options.use_cache, may_keep

@@ -82,7 +82,10 @@ class Models:
         """The model of routes that name none. Raises ModelNotFound with a sentence for the operator."""
         chosen = self._default or self._catalog.default
         if chosen is None:
-            own = [model.id for model in self._catalog.list() if model.source.folder is not None]
+            models = self._catalog.list()
+            # The operator's only model; where there is none, the one that came with the package.
+            own = [model.id for model in models if model.source.is_own]
+            own = own or [model.id for model in models if model.source.folder is not None]
             chosen = own[0] if len(own) == 1 else None
         if chosen is None:
             raise ModelNotFound("(none is set as `default_model`: please name one in the path)")

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from pronto.core.errors import InvalidInput, Unsupported
-from pronto.core.events import Prepared
+from pronto.core.events import Prepared, Tokenized
 from pronto.core.model import Model
 from pronto.core.request import (
     Grammar,
@@ -17,6 +17,7 @@ from pronto.core.request import (
     Prepare,
     Sampling,
     TextGeneration,
+    Tokenize,
     TokenPrompt,
     used_parameters,
 )
@@ -29,6 +30,8 @@ class Preparing(Protocol):
     """What the line needs of fleet/preparation.py."""
 
     async def prepare(self, work: Prepare) -> Prepared: ...
+
+    async def tokenize(self, work: Tokenize) -> Tokenized: ...
 
     async def check_grammar(self, model: Model, grammar: Grammar) -> None: ...
 
@@ -70,7 +73,7 @@ class Preparation:
 
     async def try_prepare(self, model: Model, request: InferenceRequest, rng: random.Random) -> Ready | None:
         """As `prepare`, or None when the model's files are not here yet; bad parameters are refused all the same."""
-        if model.folder is None and model.engine != "echo":
+        if not has_files(model):
             self._check(model, request)
             return None
         return await self.prepare(model, request, rng)
@@ -79,15 +82,30 @@ class Preparation:
         """Token ids and effective parameters; `model` has its folder filled in. Raises InvalidInput."""
         work, warnings = self._check(model, request)
         context = model.context or DEFAULT_CONTEXT
-        folder = model.exported or model.folder or ""
         prepared = await self._preparing.prepare(
-            Prepare(folder=folder, engine=model.engine, context=context, work=work)
+            Prepare(
+                folder=_folder(model),
+                engine=model.engine,
+                context=context,
+                work=work,
+                chat_template=model.chat_template,
+                system_prompt=model.system_prompt,
+            )
         )
-        if work.grammar is not None:
-            await self._preparing.check_grammar(model, work.grammar)
+        grammar = prepared.grammar or work.grammar
+        if grammar is not None:
+            await self._preparing.check_grammar(model, grammar)
         room = min(prepared.max_new_tokens, self._cap)
         work = msgspec.structs.replace(
-            work, prompt=TokenPrompt(prepared.ids), max_new_tokens=room, sampling=_with_seed(work.sampling, rng)
+            work,
+            prompt=TokenPrompt(prepared.ids),
+            max_new_tokens=room,
+            sampling=_with_seed(prepared.sampling or work.sampling, rng),
+            unset=(),
+            grammar=grammar,
+            stop_ids=prepared.stop_ids,
+            tool_style=prepared.tool_style,
+            thinking=prepared.thinking,
         )
         return Ready(
             request=msgspec.structs.replace(request, work=work),
@@ -95,6 +113,18 @@ class Preparation:
             max_new_tokens=room,
             choices=work.choices,
             warnings=warnings,
+        )
+
+    async def tokenize(self, model: Model, work: Tokenize) -> Tokenized:
+        """The tokens of a prompt; `model` has its folder filled in. Raises InvalidInput."""
+        return await self._preparing.tokenize(
+            msgspec.structs.replace(
+                work,
+                folder=_folder(model),
+                engine=model.engine,
+                chat_template=model.chat_template,
+                system_prompt=model.system_prompt,
+            )
         )
 
     def _check(self, model: Model, request: InferenceRequest) -> tuple[TextGeneration, tuple[str, ...]]:
@@ -105,6 +135,15 @@ class Preparation:
             message = f"`max_new_tokens` must be <= {self._cap}. Given: {work.max_new_tokens}"
             raise InvalidInput(message, "max_new_tokens")
         return work, check_parameters(model, work)
+
+
+def has_files(model: Model) -> bool:
+    """Whether the tokenizer's files are here; an engine without a tokenizer needs none."""
+    return model.folder is not None or model.engine == "echo"
+
+
+def _folder(model: Model) -> str:
+    return model.exported or model.folder or ""
 
 
 def _with_seed(sampling: Sampling, rng: random.Random) -> Sampling:

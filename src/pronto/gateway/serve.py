@@ -13,13 +13,14 @@ from pronto.core.errors import Draining, Stopped
 from pronto.core.events import Done, Event, Started, Times, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model
-from pronto.core.request import InferenceRequest
+from pronto.core.request import InferenceRequest, Tokenize
 from pronto.fleet.replica import Tally
 from pronto.gateway.cache import Cache, wants_cache
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
 from pronto.gateway.prepare import Preparation
 from pronto.gateway.rules import Rules
+from pronto.gateway.tokenize import Tokenizing
 from pronto.gateway.usage import Usage
 
 RECHECK = 5.0  # seconds after which a running answer looks again whether its token still holds
@@ -43,6 +44,7 @@ class Gateway:
         self.models, self.limits = stages.models, stages.limits
         self._rules, self._cache = stages.rules, stages.cache
         self._preparation, self._usage = stages.preparation, stages.usage
+        self._tokenizing = Tokenizing(stages.models, stages.preparation, stages.usage, clock)
         self._clock, self._rng = clock, rng
         self.is_accepting = True
 
@@ -69,7 +71,8 @@ class Gateway:
                 flight = self._cache.lead(key, lambda: self._generate(caller, model, request), is_shared=may_look)
                 events = flight.events()
             else:
-                events = self._generate(caller, model, request)
+                run = self._tokenizing.run if isinstance(request.work, Tokenize) else self._generate
+                events = run(caller, model, request)
             recheck = self._clock() + RECHECK
             async with aclosing(events):
                 async for event in events:

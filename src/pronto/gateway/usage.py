@@ -54,19 +54,26 @@ class Usage:
 
     async def hit(self, caller: Caller, model: Model, request: InferenceRequest) -> None:
         """Record an answer that cost nothing: kept, or shared with a request in flight. Raises StorageFailed."""
+        await self._record(caller, model, request, cached=True)
+
+    async def free(self, caller: Caller, model: Model, request: InferenceRequest) -> None:
+        """Record an answer for which nothing was generated. Raises StorageFailed."""
+        await self._record(caller, model, request, cached=False)
+
+    async def _record(self, caller: Caller, model: Model, request: InferenceRequest, *, cached: bool) -> None:
         now = self._now_us()
         row = self._row(caller, model, request, 0)
         await self._ledger.record(
             row,
             Settlement(
                 id=row.id,
-                finish="cached",
+                finish="cached" if cached else "tokenized",
                 prompt_tokens=0,
                 generated_tokens=0,
                 queue_ms=0,
                 inference_ms=0,
                 ended=now,
-                cached=True,
+                cached=cached,
             ),
         )
 

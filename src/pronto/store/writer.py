@@ -26,13 +26,18 @@ _DAY_US = 86_400_000_000
 # A reservation alone, a settlement alone, or both for a row that is settled at once.
 Write = tuple["asyncio.Future[None]", Reservation | None, Settlement | None]
 Values = tuple[int | str | None, ...]
+Outcome = tuple[list[Write], Exception | None]
 
 _RESERVED, _SETTLED = RowState.RESERVED.value, RowState.SETTLED.value
+_COLUMNS = 17
 _INSERT = """
     INSERT INTO ledger (id, request_id, account_id, org_id, token_id, model, task, boot, state, cached, finish,
         prompt_tokens, generated_tokens, queue_ms, inference_ms, created, ended)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+    VALUES """
+# Each statement lets go of the interpreter lock and has to get it back: rows go in by as few statements as can be.
+_INSERTS = {
+    rows: _INSERT + ", ".join(["(" + ", ".join("?" * _COLUMNS) + ")"] * rows) for rows in (256, 64, 16, 8, 4, 2, 1)
+}
 _SETTLE = """
     UPDATE ledger SET state = ?, cached = ?, finish = ?, prompt_tokens = ?, generated_tokens = ?, queue_ms = ?,
         inference_ms = ?, ended = ?
@@ -87,7 +92,11 @@ class Writer:
         self.is_dirty = False  # written since the keeper last looked
         self.wants_checkpoint = False  # set by the keeper
         self._path, self._boot, self._busy_timeout = path, boot, busy_timeout
-        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
+        # Of the loop: what comes while the thread is busy waits here, so that it is woken once for all of it.
+        self._pending: list[Write] = []
+        self._waiting = 0  # rows handed in and not told of yet
+        self._is_busy = False
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
         self._connection: sqlite3.Connection | None = None
@@ -99,56 +108,63 @@ class Writer:
     def submit(self, row: Reservation | None, settlement: Settlement | None) -> "asyncio.Future[None]":
         """Called in the event loop. The future is done when the row is committed, or holds StorageFailed."""
         future = self._loop.create_future()
-        if self._is_closed or self._queue.qsize() >= MAX_WAITING:
+        if self._is_closed or self._waiting >= MAX_WAITING:
             future.set_exception(StorageFailed())
-        else:
-            self._queue.put((future, row, settlement))
+            return future
+        self._waiting += 1
+        self._pending.append((future, row, settlement))
+        if len(self._pending) == 1 and not self._is_busy:
+            self._loop.call_soon(self._hand_over)
         return future
 
     def stop(self) -> None:
         """Called in the event loop: take no more rows, and end the thread when what waits is written."""
         if not self._is_closed:
             self._is_closed = True
+            while self._pending:
+                self._put()
             self._queue.put(None)
 
     def join(self, timeout: float) -> None:
         """Blocks until the thread has ended, for `timeout` seconds at most."""
         self._thread.join(timeout)
 
+    def _hand_over(self) -> None:
+        """Called in the event loop when whoever is awake has handed in; no-op while the thread has work."""
+        if self._pending and not self._is_busy and not self._is_closed:
+            self._put()
+
+    def _put(self) -> None:
+        batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
+        self._is_busy = True
+        self._queue.put(batch)
+
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch, is_last = [first], False
-            with contextlib.suppress(queue.Empty):
-                while len(batch) < MAX_BATCH:
-                    write = self._queue.get_nowait()
-                    if write is None:
-                        is_last = True
-                        break
-                    batch.append(write)
-            self._write(batch)
-            if is_last:
-                break
+        while (batch := self._queue.get()) is not None:
+            outcomes = self._write(batch)
+            # RuntimeError: the loop has ended, and with it everybody who could have waited.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._tell, outcomes)
             if self.wants_checkpoint:
                 self._checkpoint()
         self._disconnect()
 
-    def _write(self, batch: list[Write]) -> None:
+    def _write(self, batch: list[Write]) -> list[Outcome]:
         try:
             self._commit(self._connected(), batch)
         except _BAD_ROW as error:
             self._roll_back()
             if len(batch) > 1:
-                for write in batch:
-                    self._write([write])
-            else:
-                self._fail(batch, error)
+                return [outcome for write in batch for outcome in self._write([write])]
+            self._log(batch, error)
+            return [(batch, error)]
         # Whatever it is, those who wait must hear of it and the thread must live on.
         except Exception as error:
             self._disconnect()
-            self._fail(batch, error)
-        else:
-            self.is_dirty = True
-            self._tell(batch, None)
+            self._log(batch, error)
+            return [(batch, error)]
+        self.is_dirty = True
+        return [(batch, None)]
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[Write]) -> None:
         sums, rows, settlements = _Sums(), [], []
@@ -162,8 +178,7 @@ class Writer:
                 rows.append(self._settled(row, settlement))
                 sums.add(row.account_id, row.model, settlement)
         connection.execute("BEGIN IMMEDIATE")
-        if rows:
-            connection.executemany(_INSERT, rows)
+        _insert(connection, rows)
         for settlement in settlements:
             found = connection.execute(_SETTLE, _end(settlement)).fetchall()
             for account_id, model in found:
@@ -218,19 +233,28 @@ class Writer:
         with contextlib.suppress(sqlite3.Error, OSError):
             self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def _fail(self, batch: list[Write], error: Exception) -> None:
+    def _log(self, batch: list[Write], error: Exception) -> None:
         now = time.monotonic()
         if now - self._logged >= _LOG_EVERY:
             self._logged = now
             from pronto.observe import logger
 
             logger("ledger").error("cannot be written", error=f"{type(error).__name__}: {error}", rows=len(batch))
-        self._tell(batch, error)
 
-    def _tell(self, batch: list[Write], error: Exception | None) -> None:
-        # RuntimeError: the loop has ended, and with it everybody who could have waited.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(_finish, batch, error)
+    def _tell(self, outcomes: list[Outcome]) -> None:
+        for batch, error in outcomes:
+            self._waiting -= len(batch)
+            _finish(batch, error)
+        self._is_busy = False
+        self._hand_over()
+
+
+def _insert(connection: sqlite3.Connection, rows: list[Values]) -> None:
+    at = 0
+    for size, statement in _INSERTS.items():
+        while len(rows) - at >= size:
+            connection.execute(statement, [value for row in rows[at : at + size] for value in row])
+            at += size
 
 
 def _end(end: Settlement) -> Values:

@@ -19,7 +19,7 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
     route: str  # the route's name in edge/routes.py
     task: Task  # of the route, else of the model
     model: str  # of the path, else the server's default, else empty where the body may name one
-    is_named: bool = True  # whether the path names the model
+    is_named: bool = False  # whether the path names the model, which then wins over the body
     headers: dict[str, str]  # names in lower case
     body: bytes
     now: int = 0  # Unix seconds, for dialects whose answers carry a time

@@ -67,6 +67,10 @@ class Fold:
         elif isinstance(event, ToolCall):
             self.tool_calls.append(event)
 
+    def ranked_among(self, numbers: range) -> list[Choice]:
+        """The continuations of these numbers, as `ranked` gives them: those of one prompt of several."""
+        return sorted(map(self.choice, numbers), key=lambda choice: choice.mean_logprob, reverse=True)
+
     def ranked(self) -> list[Choice]:
         """The continuations, the one with the highest mean log-probability first; never empty."""
         if len(self.choices) < 2:

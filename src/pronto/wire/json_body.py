@@ -9,6 +9,8 @@ from pronto.wire.faults import Malformed
 
 _Body = TypeVar("_Body")
 
+NULL = msgspec.Raw(b"null")  # the default of raw fields: a union of Raw and None would not be decoded as raw
+
 _NAMES = {
     "str": "a string",
     "int": "an integer",

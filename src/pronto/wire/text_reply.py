@@ -26,6 +26,8 @@ class TextStyle(msgspec.Struct, frozen=True, kw_only=True):
     details: bool
     prefix: str  # the prompt where the full text is asked for, else empty
     characters: int  # of the prompt
+    more_prefixes: tuple[str, ...] = ()  # `prefix` of each further prompt
+    choices: int = 1  # of each prompt
 
 
 class TokenBody(msgspec.Struct, frozen=True):
@@ -119,10 +121,23 @@ class WholeText:
 
     def _answer(self) -> bytes:
         style, self._fold = self._style, Fold(self._events)
-        best, *losers = self._fold.ranked()
-        details = _details(best, losers, style.prefix) if style.details else UNSET
-        answer = TextAnswer(style.prefix + best.text, details)
+        if style.more_prefixes:
+            return _encode(self._several(style))
+        answer = self._one(self._fold.ranked(), style.prefix)
         return _encode([answer] if style.is_list else answer)
+
+    def _several(self, style: TextStyle) -> list[TextAnswer]:
+        fold, count = self._fold, style.choices
+        prefixes = (style.prefix, *style.more_prefixes)
+        return [
+            self._one(fold.ranked_among(range(prompt * count, (prompt + 1) * count)), prefix)
+            for prompt, prefix in enumerate(prefixes)
+        ]
+
+    def _one(self, ranked: list[Choice], prefix: str) -> TextAnswer:
+        best, *losers = ranked
+        details = _details(best, losers, prefix) if self._style.details else UNSET
+        return TextAnswer(prefix + best.text, details)
 
 
 class StreamedText:

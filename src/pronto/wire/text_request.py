@@ -6,7 +6,7 @@ Checks, their order and their messages are those of TGI's validation; neutral va
 import msgspec
 
 from pronto.core.errors import InvalidInput
-from pronto.core.request import Sampling, TextGeneration, TextPrompt
+from pronto.core.request import InfillPrompt, Prompt, Sampling, TextGeneration, TextPrompt
 from pronto.wire.faults import Malformed
 from pronto.wire.grammar import GrammarBody, read_grammar
 from pronto.wire.json_body import decode_json
@@ -29,6 +29,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     max_stop_sequences: int = 4
     max_new_tokens: int = 4096
     max_top_n_tokens: int = 5
+    max_client_batch_size: int = 32  # prompts in one request
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     stop: list[str] | None = None
     stop_sequences: list[str] | None = None
+    suffix: str | None = None
     temperature: float | None = None
     top_k: int | None = None
     top_n_tokens: int | None = None
@@ -63,7 +65,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 class TextBody(msgspec.Struct, frozen=True, kw_only=True):
     """The whole body. A `model` in it is junk from clients: the path decides."""
 
-    inputs: str
+    inputs: str | list[str]
     parameters: Parameters | None = None
     stream: bool | None = None
     options: OptionsBody | None = None
@@ -75,12 +77,7 @@ _decoder = msgspec.json.Decoder(TextBody)
 
 def read_body(body: bytes) -> tuple[TextBody, Parameters]:
     """The body and its parameters, nested ones merged in. Raises InvalidInput."""
-    try:
-        read = decode_json(_decoder, body)
-    except Malformed as error:
-        if error.param == "inputs" and error.message.endswith("got a list"):
-            raise Malformed(f"{error.message}. Please send one request for each prompt.", "inputs") from None
-        raise
+    read = decode_json(_decoder, body)
     parameters = read.parameters or _NONE_GIVEN
     inner = parameters.parameters
     if inner is not None:
@@ -92,6 +89,32 @@ def read_body(body: bytes) -> tuple[TextBody, Parameters]:
         }
         parameters = Parameters(**given)
     return read, parameters
+
+
+def read_inputs(body: TextBody, bounds: Bounds, *, streams: bool) -> tuple[str, ...]:
+    """The prompts, at least one. Raises InvalidInput."""
+    if isinstance(body.inputs, str):
+        return (body.inputs,)
+    if not body.inputs:
+        raise _wrong("inputs", "cannot be empty")
+    if len(body.inputs) > bounds.max_client_batch_size:
+        raise InvalidInput(
+            f"Number of prompts exceeds the maximum allowed batch size of {bounds.max_client_batch_size}", "inputs"
+        )
+    if streams and len(body.inputs) > 1:
+        raise _wrong("inputs", "must be one prompt when streaming tokens. Please send one request for each prompt")
+    return tuple(body.inputs)
+
+
+def read_one_input(body: TextBody) -> str:
+    """For routes that take no list. Raises InvalidInput."""
+    if isinstance(body.inputs, str):
+        return body.inputs
+    raise Malformed(
+        "Failed to deserialize the JSON body into the target type: inputs: expected a string, got a list. "
+        "Please send one request for each prompt.",
+        "inputs",
+    )
 
 
 def read_text(inputs: str, p: Parameters, bounds: Bounds, *, streams: bool) -> TextGeneration:
@@ -109,12 +132,12 @@ def read_text(inputs: str, p: Parameters, bounds: Bounds, *, streams: bool) -> T
     top_n = p.top_n_tokens or 0
     if not 0 <= top_n <= bounds.max_top_n_tokens:
         raise _wrong("top_n_tokens", f"must be >= 0 and <= {bounds.max_top_n_tokens}. Given: {top_n}")
-    if not inputs:
+    if not inputs and not p.suffix:
         raise _wrong("inputs", "cannot be empty")
     if p.truncate is not None and not 0 < p.truncate <= MAX_COUNT:
         raise _wrong("truncate", f"must be strictly positive and less than {MAX_COUNT}. Given: {p.truncate}")
     return TextGeneration(
-        prompt=TextPrompt(inputs),
+        prompt=_prompt(inputs, p),
         max_new_tokens=max_new_tokens,
         sampling=sampling,
         stop=stop,
@@ -127,6 +150,14 @@ def read_text(inputs: str, p: Parameters, bounds: Bounds, *, streams: bool) -> T
         adapter=p.adapter_id or None,
         watermark=bool(p.watermark),
     )
+
+
+def _prompt(inputs: str, p: Parameters) -> Prompt:
+    if not p.suffix:
+        return TextPrompt(inputs)
+    if p.truncate is not None:
+        raise _wrong("truncate", "cannot be used together with `suffix`")
+    return InfillPrompt(prefix=inputs, suffix=p.suffix)
 
 
 def wants_details(p: Parameters) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from pronto.core.events import FinishReason, Token
+from pronto.core.events import FinishReason, Token, ToolCall
 from pronto.core.request import TextGeneration
+from pronto.engines.text.answer import sorter_of
 from pronto.engines.text.detokenize import Detokenizer
 from pronto.engines.text.stop import StopMatcher
 
@@ -27,28 +28,47 @@ class Continuation:
         "_flush",
         "_limit",
         "_literal",
+        "_sorter",
         "_special",
+        "_spoken",
         "_stops",
+        "calls",
         "generated",
         "reason",
     )
 
-    def __init__(self, vocabulary: Vocabulary, work: TextGeneration, prompt: Sequence[int], choice: int) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, work: TextGeneration, prompt: Sequence[int], choice: int, seed: str = ""
+    ) -> None:
+        """`seed` makes the ids of tool calls."""
         stream = vocabulary.detokenizer.stream(prompt)
         self._feed, self._flush = stream.feed, stream.flush
         self._literal = vocabulary.detokenizer.literal
         self._special, self._eos = vocabulary.special, vocabulary.eos
+        if work.stop_ids:
+            self._special, self._eos = self._special | set(work.stop_ids), self._eos | set(work.stop_ids)
         self._stops = StopMatcher(work.stop, keep=work.keep_stop) if work.stop else None
+        self._sorter = sorter_of(work, choice, seed)
+        self._spoken: frozenset[int] = frozenset()  # special tokens that structure the answer
+        self.calls: list[ToolCall] = []  # pieces of tool calls that came with the last ids; whoever takes them clears
+        if self._sorter is not None:
+            self._spoken = vocabulary.detokenizer.ids_of(sorted(self._sorter.marks)) & self._special - self._eos
+            self.calls = self._sorter.calls
         self._limit = work.max_new_tokens or 0
         self._choice = choice
         self.generated = 0
         self.reason: FinishReason | None = None
 
+    @property
+    def stop(self) -> str | None:
+        """The stop string that ended it."""
+        return self._stops.matched if self._stops is not None and self.reason is FinishReason.STOP else None
+
     def take(self, id: int, logprob: float | None) -> Token:
         """The event of one id. Of several reasons to end, the length comes first, then the end token, then a stop."""
         self.generated += 1
         special = id in self._special
-        text = "" if special else self._feed(id)
+        text = (self._say(id) if id in self._spoken else "") if special else self._feed(id)
         if self.generated >= self._limit:
             self.reason = FinishReason.LENGTH
         elif special and id in self._eos:
@@ -57,10 +77,17 @@ class Continuation:
             text += self._flush()
         if self._stops is not None:
             text = self._up_to_stop(self._stops, text)
+        part = "answer"
+        if self._sorter is not None:
+            text, part = self._sorter.take(text, is_last=self.reason is not None)
         # An end token that finds text held back carries it as an ordinary token does, so that nothing is lost.
         if special and not text:
             return Token(self._choice, id, self._literal(id), logprob, True)
-        return Token(self._choice, id, text, logprob)
+        return Token(self._choice, id, text, logprob, False, (), part)
+
+    def _say(self, id: int) -> str:
+        """A special token that structures the answer, as text, behind what was still incomplete before it."""
+        return self._flush() + self._literal(id)
 
     def _up_to_stop(self, stops: StopMatcher, text: str) -> str:
         text = stops.feed(text)

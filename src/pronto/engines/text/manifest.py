@@ -75,12 +75,15 @@ def _verify_file(path: Path, name: str, entry: FileEntry) -> None:
     try:
         stat = path.stat()
     except OSError:
-        raise ValueError(f"The file {name} of the exported model is missing. {_AGAIN}") from None
-    unchanged = stat.st_size == entry.size
-    if unchanged and (entry.size <= _ALWAYS_HASHED or stat.st_mtime_ns != entry.modified_ns):
-        unchanged = sha256(path) == entry.sha256
-    if not unchanged:
-        raise ValueError(f"The file {name} of the exported model was altered after the export. {_AGAIN}")
+        wanted = f"SHA-256 {entry.sha256}"
+        raise ValueError(f"The file {name} of the exported model ({wanted}) is missing. {_AGAIN}") from None
+    same_size = stat.st_size == entry.size
+    if same_size and entry.size > _ALWAYS_HASHED and stat.st_mtime_ns == entry.modified_ns:
+        return
+    found = sha256(path)
+    if found != entry.sha256:
+        hashes = f"its SHA-256 was {entry.sha256} and is {found}"
+        raise ValueError(f"The file {name} of the exported model was altered after the export: {hashes}. {_AGAIN}")
 
 
 def sha256(path: Path) -> str:
@@ -93,4 +96,7 @@ def _entry(path: Path) -> FileEntry:
     return FileEntry(size=stat.st_size, sha256=sha256(path), modified_ns=stat.st_mtime_ns)
 
 
-_AGAIN = "Remove the exported folder and start the model again to have it made anew."
+_AGAIN = (
+    "Remove the exported folder and start the model again to have it made anew; "
+    "a model that came with Pronto comes back with `git checkout` or a new installation."
+)

@@ -118,7 +118,7 @@ def generation_config(work: TextGeneration, eos: frozenset[int], seed: int | Non
 
     config = openvino_genai.GenerationConfig()
     config.max_new_tokens = work.max_new_tokens
-    config.stop_token_ids = set(eos)
+    config.stop_token_ids = {*eos, *work.stop_ids}
     config.logprobs = int(work.logprobs)
     sampling = work.sampling
     config.repetition_penalty = sampling.repetition_penalty

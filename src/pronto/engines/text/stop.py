@@ -10,7 +10,7 @@ class StopMatcher:
     longest end of the text that could still become a stop string is held back.
     """
 
-    __slots__ = ("_fallbacks", "_held", "_keep", "_states", "_stops", "stopped")
+    __slots__ = ("_fallbacks", "_held", "_keep", "_states", "_stops", "matched", "stopped")
 
     def __init__(self, stops: Sequence[str], *, keep: bool) -> None:
         self._stops = tuple(dict.fromkeys(stop for stop in stops if stop))
@@ -19,6 +19,7 @@ class StopMatcher:
         self._held = ""
         self._keep = keep
         self.stopped = False
+        self.matched: str | None = None  # the stop string that ended the text
 
     def feed(self, text: str) -> str:
         """The text that may leave now. Sets `stopped` when a stop string is complete; what follows it is dropped."""
@@ -44,7 +45,8 @@ class StopMatcher:
             if stop[state] == character:
                 state += 1
             if state == len(stop):
-                matched = max(matched, state)
+                if state > matched:
+                    matched, self.matched = state, stop
                 state = fallback[state]
             self._states[index] = state
         return matched

@@ -45,7 +45,8 @@ class HfDialect:
             work=asked.work,
             options=read_options(raw.headers, asked.options, cache_sampled=True),
         )
-        return Call(request, (task.encoder, asked.style))
+        more = tuple(msgspec.structs.replace(request, work=work) for work in asked.more)
+        return Call(request, (task.encoder, asked.style), more)
 
     def encoder(self, call: Call) -> Encoder:
         make, style = call.reply

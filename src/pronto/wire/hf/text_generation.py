@@ -7,7 +7,7 @@ from pronto.wire.base import Raw
 from pronto.wire.faults import Malformed
 from pronto.wire.options import OptionsBody
 from pronto.wire.text_reply import TextStyle, text_encoder
-from pronto.wire.text_request import Bounds, Parameters, TextBody, read_body, read_text, wants_details
+from pronto.wire.text_request import Bounds, Parameters, TextBody, read_body, read_inputs, read_text, wants_details
 
 __all__ = ["Asked", "TextStyle", "read", "text_encoder"]
 
@@ -17,6 +17,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     work: TextGeneration
     style: TextStyle
+    more: tuple[TextGeneration, ...]  # of the further prompts
     options: OptionsBody | None
 
 
@@ -24,19 +25,23 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
     """Raises InvalidInput."""
     body, parameters = _body(raw)
     streams = bool(body.stream)
-    work = read_text(body.inputs, parameters, bounds, streams=streams)
+    prompts = read_inputs(body, bounds, streams=streams)
+    work, *more = [read_text(prompt, parameters, bounds, streams=streams) for prompt in prompts]
     full_text = parameters.return_full_text
     if full_text is None:
         # huggingface_hub documents false as its default and sends it only in old versions.
         full_text = "hf_hub/" not in raw.headers.get("user-agent", "")
+    prefix, *more_prefixes = prompts if full_text else [""] * len(prompts)
     style = TextStyle(
         is_list=True,
         streams=streams,
         details=wants_details(parameters),
-        prefix=body.inputs if full_text else "",
-        characters=len(body.inputs),
+        prefix=prefix,
+        characters=sum(map(len, prompts)) + len(parameters.suffix or "") * len(prompts),
+        more_prefixes=tuple(more_prefixes),
+        choices=work.choices,
     )
-    return Asked(work, style, body.options)
+    return Asked(work, style, tuple(more), body.options)
 
 
 def _body(raw: Raw) -> tuple[TextBody, Parameters]:

@@ -7,10 +7,10 @@ from pronto.core.request import CalledTool, ChatPrompt, InferenceRequest, Messag
 from pronto.core.tasks import Task
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.json_body import decode_json
+from pronto.wire.model_name import asked_model
 from pronto.wire.openai import errors
 from pronto.wire.openai.chat_reply import chat_encoder
 from pronto.wire.openai.content import Content, read_text
-from pronto.wire.openai.model_name import model_of
 from pronto.wire.openai.sampling import (
     SamplingBody,
     read_choices,
@@ -98,7 +98,7 @@ class ChatDialect:
         """Raises InvalidInput."""
         body = decode_json(_decoder, raw.body)
         _refuse(body)
-        model = model_of(raw, body.model)
+        model = asked_model(raw, body.model)
         request = InferenceRequest(
             id=raw.request_id,
             model=model,

@@ -14,9 +14,9 @@ from pronto.core.request import (
 from pronto.core.tasks import Task
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.json_body import decode_json
+from pronto.wire.model_name import asked_model
 from pronto.wire.openai import errors
 from pronto.wire.openai.completion_reply import completion_encoder
-from pronto.wire.openai.model_name import model_of
 from pronto.wire.openai.sampling import (
     SamplingBody,
     read_choices,
@@ -74,7 +74,7 @@ class CompletionDialect:
         body = decode_json(_decoder, raw.body)
         prompts = _prompts(body, self._max_prompts)
         work = _work(body, prompts[0], self._bounds)
-        model, options = model_of(raw, body.model), read_options(raw.headers, body.options, cache_sampled=False)
+        model, options = asked_model(raw, body.model), read_options(raw.headers, body.options, cache_sampled=False)
         first, *more = [
             InferenceRequest(
                 id=raw.request_id,

@@ -12,8 +12,8 @@ from pronto.core.request import ChatPrompt, Grammar, InferenceRequest, Message, 
 from pronto.core.tasks import Task
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.json_body import decode_json
+from pronto.wire.model_name import asked_model
 from pronto.wire.openai import errors
-from pronto.wire.openai.model_name import model_of
 from pronto.wire.openai.response_items import ItemBody, read_items
 from pronto.wire.openai.response_stream import ResponseStyle, response_encoder
 from pronto.wire.openai.sampling import SamplingBody, read_max_tokens, read_sampling, read_stop, read_top
@@ -91,7 +91,7 @@ class ResponsesDialect:
         """Raises InvalidInput."""
         body = decode_json(_decoder, raw.body)
         _refuse(body)
-        model = model_of(raw, body.model)
+        model = asked_model(raw, body.model)
         work = _work(body, self._bounds)
         request = InferenceRequest(
             id=raw.request_id,

@@ -1,0 +1,101 @@
+"""The bodies of Ollama's /api/generate and /api/chat, to requests. Knows no answers and no HTTP."""
+
+from typing import Any
+
+import msgspec
+
+from pronto.core.errors import InvalidInput
+from pronto.core.request import ChatPrompt, Grammar, InfillPrompt, Message, Prompt, TextGeneration, TextPrompt
+from pronto.wire.chat_messages import DefinedTool, MessageBody, read_messages, read_tools
+from pronto.wire.grammar import GrammarBody, read_grammar
+from pronto.wire.json_body import NULL
+from pronto.wire.ollama.parameters import OptionsBody, read_number_of_tokens, read_sampling, read_stop
+from pronto.wire.text_request import Bounds
+
+_ANY_OBJECT = Grammar("json_schema", '{"type":"object"}')
+
+
+class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What both bodies have. Unknown keys, `keep_alive` among them, are passed over."""
+
+    model: str | None = None
+    stream: bool | None = None
+    format: msgspec.Raw = NULL  # "json", or a JSON schema
+    options: OptionsBody | None = None
+    think: bool | str | None = None
+
+
+class GenerateBody(CommonBody, frozen=True, kw_only=True):
+    """The body of /api/generate. `raw`: the prompt is ready, no template is put around it."""
+
+    prompt: str | None = None
+    suffix: str | None = None
+    system: str | None = None
+    raw: bool | None = None
+    template: str | None = None
+    context: list[Any] | None = None
+    images: list[Any] | None = None
+
+
+class ChatBody(CommonBody, frozen=True, kw_only=True):
+    """The body of /api/chat."""
+
+    messages: list[MessageBody] | None = None
+    tools: list[DefinedTool] | None = None
+
+
+def read_generate_prompt(body: GenerateBody) -> Prompt | None:
+    """None: no prompt, by which Ollama's clients ask for the model to be loaded. Raises InvalidInput."""
+    for name, given, instead in (
+        ("template", body.template, "Please send the finished prompt with `raw: true`."),
+        ("context", body.context, "Please send the conversation to /api/chat."),
+        ("images", body.images, "The models served here take text only."),
+    ):
+        if given:
+            raise InvalidInput(f"`{name}` is not supported. {instead}", name)
+    text = body.prompt or ""
+    if body.suffix:
+        if body.system:
+            raise InvalidInput("`system` cannot be used together with `suffix`.", "system")
+        return InfillPrompt(prefix=text, suffix=body.suffix)
+    if not text:
+        return None
+    if body.raw:
+        return TextPrompt(text)
+    system = (Message(role="system", content=body.system),) if body.system else ()
+    # A model that was never taught to chat continues the text, as with Ollama's plain template.
+    plain = f"{body.system}\n\n{text}" if body.system else text
+    return ChatPrompt(messages=(*system, Message(role="user", content=text)), plain=plain)
+
+
+def read_chat_prompt(body: ChatBody) -> Prompt | None:
+    """None as for /api/generate. Raises InvalidInput."""
+    if not body.messages:
+        return None
+    return ChatPrompt(messages=read_messages(body.messages), tools=read_tools(body.tools))
+
+
+def read_generation(body: CommonBody, prompt: Prompt, bounds: Bounds) -> TextGeneration:
+    """Raises InvalidInput."""
+    options = body.options or OptionsBody()
+    sampling, unset = read_sampling(options)
+    return TextGeneration(
+        prompt=prompt,
+        max_new_tokens=read_number_of_tokens(options, bounds),
+        sampling=sampling,
+        stop=read_stop(options, bounds),
+        keep_stop=False,
+        grammar=_grammar(body.format),
+        unset=unset,
+    )
+
+
+def _grammar(shape: msgspec.Raw) -> Grammar | None:
+    text = bytes(shape)
+    if text in (b"null", b'""'):
+        return None
+    if text == b'"json"':
+        return _ANY_OBJECT
+    if not text.startswith(b"{"):
+        raise InvalidInput("`format` must be `json` or a JSON schema.", "format")
+    return read_grammar(GrammarBody("json", shape))
