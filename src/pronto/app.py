@@ -17,7 +17,7 @@ from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.plans import allows
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
-from pronto.core.errors import ProntoError
+from pronto.core.errors import ProntoError, StorageFailed
 from pronto.core.request import Options
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
@@ -29,6 +29,7 @@ from pronto.fleet.launcher import SubprocessLauncher
 from pronto.fleet.preparation import Preparation as PreparationWorkers
 from pronto.fleet.replica import LoadFailed
 from pronto.gateway.cache import Cache
+from pronto.gateway.conversation import Conversations
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
 from pronto.gateway.prepare import Preparation
@@ -45,6 +46,7 @@ log = logger("app")
 
 CHANGE_POLL = 0.05  # seconds; a change made by another process is seen within twice this
 FLUSH_EVERY = 30.0  # seconds between writes of `last used`
+TIDY_EVERY = 60.0  # seconds between looks for kept conversations that have expired or are too many
 DRAIN_POLL = 0.02  # seconds
 MEMORY_SHARE = 0.8  # of what is free at start, for models
 
@@ -105,7 +107,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
             fleet=machine.fleet,
             gateway=gateway,
             authenticator=authenticator,
-            http=build_app(gateway, authenticator, settings, metrics),
+            http=build_app(gateway, authenticator, settings, metrics, _conversations(settings, store)),
         )
         await _begin(app, machine, stack)
         yield app
@@ -161,6 +163,11 @@ def _build_gateway(
     return Gateway(stages, clock=time.monotonic, rng=random.SystemRandom())
 
 
+def _conversations(settings: Settings, store: Store) -> Conversations:
+    account_bytes = settings.account_conversations_mb * 2**20
+    return Conversations(store.conversations, ttl=settings.conversation_ttl, account_bytes=account_bytes, now=time.time)
+
+
 def _metrics(fleet: Fleet, gateway: Gateway) -> Metrics:
     metrics = Metrics()
     metrics.gauge("tgi_queue_size", "Requests that wait for a slot.", lambda: sum(d.waiting for d in fleet.loaded()))
@@ -189,6 +196,7 @@ async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
     for work in (
         _see_changes(app),
         _every(FLUSH_EVERY, app.authenticator.flush),
+        _every(TIDY_EVERY, lambda: _tidy(app)),
         _start_preparation(machine.preparing),
         *(_preload(app, model.id) for model in app.catalog.list() if model.preload),
     ):
@@ -216,6 +224,12 @@ async def _every(seconds: float, what: Callable[[], Coroutine[Any, Any, None]]) 
     while True:
         await asyncio.sleep(seconds)
         await what()
+
+
+async def _tidy(app: App) -> None:
+    """A database that cannot be written now is met again, and reported, by whoever asks for an answer."""
+    with contextlib.suppress(StorageFailed):
+        await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
 
 
 async def _start_preparation(preparing: PreparationWorkers) -> None:

@@ -76,6 +76,14 @@ class Settings(BaseSettings):
     prepare_timeout: float = Field(2.0, gt=0, description="Seconds the preparation process has for one request.")
     grammar_timeout: float = Field(0.25, gt=0, description="Seconds a grammar may take to compile.")
 
+    conversation_ttl: float = Field(
+        2_592_000.0,
+        gt=0,
+        description="Seconds a response is kept, to be fetched or gone on from; the default is 30 days.",
+    )
+    conversations_mb: int = Field(256, ge=1, description="Kept responses of all accounts; over it the oldest go.")
+    account_conversations_mb: int = Field(16, ge=1, description="Kept responses of one account; over it its oldest go.")
+
     cache_mb: int = Field(256, ge=0, description="Memory for kept answers; 0 keeps none.")
     cache_ttl: float = Field(3600.0, gt=0, description="Seconds an answer is kept.")
 

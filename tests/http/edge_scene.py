@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 
 import uvicorn
@@ -31,13 +32,17 @@ from pronto.core.tasks import Task
 from pronto.edge.application import Application, build_app
 from pronto.edge.guard import server_config
 from pronto.edge.metrics import Metrics
+from pronto.gateway.conversation import Conversations
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
+from pronto.store.memory_conversations import MemoryConversations
 
-TOKEN = "hf_valid"
+TOKEN, OTHER_TOKEN = "hf_valid", "hf_other"
 AUTH = {"authorization": f"Bearer {TOKEN}"}
 STARTED = Started("rev1", "echo", "cpu")
 CALLER = Caller(account_id=1, account="ann", plan="pro", token_id=1)
+
+CALLERS = {TOKEN: CALLER, OTHER_TOKEN: Caller(account_id=2, account="bob", plan="pro", token_id=2)}
 
 
 def words(*texts: str) -> list[Event]:
@@ -189,13 +194,16 @@ class Models:
 
 
 class Gatekeeper:
-    """Knows one token."""
+    """Knows two tokens."""
 
     def cached(self, authorization: str | None) -> Caller | None:
-        return CALLER if authorization == f"Bearer {TOKEN}" else None
+        return CALLERS.get((authorization or "").removeprefix("Bearer "))
 
     async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller:
-        if authorization == f"Bearer {TOKEN}" or (authorization is None and api_key == TOKEN):
+        caller = self.cached(authorization)
+        if caller is not None:
+            return caller
+        if authorization is None and api_key == TOKEN:
             return CALLER
         raise Unauthenticated("Please send your token: `Authorization: Bearer hf_...`")
 
@@ -203,7 +211,8 @@ class Gatekeeper:
 def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
     metrics = Metrics()
     settings = Settings(log_requests="none", **overrides)
-    return build_app(source, Gatekeeper(), settings, metrics), metrics
+    kept = Conversations(MemoryConversations(), ttl=60.0, account_bytes=1_000_000, now=time.time)
+    return build_app(source, Gatekeeper(), settings, metrics, kept), metrics
 
 
 class Running:

@@ -252,3 +252,13 @@ def test_the_input_has_the_routes_own_name() -> None:
     error = errors.InvalidInput("`inputs` is too long", "inputs")
     assert json.loads(CHAT.encode_error(error, {}).body)["error"]["message"] == "`messages` is too long"
     assert json.loads(COMPLETIONS.encode_error(error, {}).body)["error"]["param"] == "prompt"
+    top = errors.Unsupported("`top_n_tokens` is not supported", "top_n_tokens")
+    assert json.loads(COMPLETIONS.encode_error(top, {}).body)["error"]["message"] == "`logprobs` is not supported"
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [("{}", "tool_calls"), ('{"city":', "length")])
+def test_a_call_that_is_whole_counts_even_at_the_limit(arguments: str, reason: str) -> None:
+    call = ToolCall(0, 0, "call_a", "weather", arguments)
+    events = [started(), call, Finish(0, FinishReason.LENGTH), Done()]
+    assert chat_whole(events)["choices"][0]["finish_reason"] == reason  # type: ignore[index]  # a document
+    assert f'"finish_reason":"{reason}"' in chat_stream(events)

@@ -191,6 +191,16 @@ class InferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
     options: Options = Options()
 
 
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of a request in a conversation that the server keeps."""
+
+    id: str  # under which the answer is kept
+    previous: str | None = None  # the turn that it goes on from
+    is_kept: bool = True
+    instructions: int = 0  # leading messages that belong to this turn alone
+    style: bytes = b""  # the dialect's own, for writing the answer again; opaque to everybody else
+
+
 def used_parameters(work: TextGeneration) -> frozenset[str]:
     """Names of the parameters that are set to something other than their neutral value, in the HF spelling."""
     sampling = work.sampling

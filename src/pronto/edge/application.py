@@ -21,7 +21,8 @@ from pronto.edge.metrics import Metrics
 from pronto.edge.model_pages import ModelPages
 from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
-from pronto.edge.ports import AuthenticatorPort, GatewayPort
+from pronto.edge.ports import AuthenticatorPort, ConversationsPort, GatewayPort
+from pronto.edge.response_pages import ResponsePages
 from pronto.edge.routes import Match, Routes
 from pronto.edge.streaming import send_whole
 from pronto.settings import Settings
@@ -33,6 +34,7 @@ from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
 from pronto.wire.openai.errors import respond as openai_respond
+from pronto.wire.openai.responses import ResponsesDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
 
@@ -112,6 +114,7 @@ def build_app(
     authenticator: AuthenticatorPort,
     settings: Settings,
     metrics: Metrics,
+    conversations: ConversationsPort,
     rng: random.Random | None = None,
 ) -> Application:
     """Everything HTTP, ready for a server. Makes its dialects with the bounds of the settings.
@@ -130,17 +133,21 @@ def build_app(
         "openai-completions": CompletionDialect(bounds, settings.max_client_batch_size),
         "anthropic": AnthropicDialect(bounds),
         "ollama": OllamaDialect(bounds),
+        "openai-responses": ResponsesDialect(bounds),
     }
-    inference = Inference(gateway, authenticator, dialects, settings, metrics)
+    inference = Inference(gateway, authenticator, dialects, settings, metrics, conversations)
     health = Health(gateway, settings, metrics)
     pages, listing = Pages(settings), ModelPages(gateway, authenticator)
     hub = HubApi(gateway, authenticator)
+    kept = ResponsePages(conversations, authenticator)
     table: dict[str, Handler] = {
         "root": pages.or_for_browsers(health.health),
         "models": health.models,
         "model": health.model,
         "model-info": health.info,
         "model-health": health.model_health,
+        "response": kept.get,
+        "forget-response": kept.delete,
         "v1-models": listing.all,
         "v1-model": listing.one,
         "v1-model-alone": listing.alone,

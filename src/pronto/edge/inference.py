@@ -8,13 +8,14 @@ from typing import Any
 from pronto.core.errors import ModelNotFound, ProntoError
 from pronto.core.events import Event
 from pronto.core.identity import Caller
+from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.departure import Watchers
 from pronto.edge.errors import ClientLeft, internal
 from pronto.edge.metrics import Metrics
-from pronto.edge.ports import AuthenticatorPort, GatewayPort
+from pronto.edge.ports import AuthenticatorPort, ConversationsPort, GatewayPort
 from pronto.edge.routes import Match
 from pronto.edge.streaming import Outcome, Stream, collect, send_whole
 from pronto.gateway.several import serve_several
@@ -33,7 +34,7 @@ _OPEN_TO_CHAT = ("hf", "tgi-root")
 class Exchange:
     """One request and its way back, with what the log tells of it."""
 
-    __slots__ = ("account", "began", "extra", "headers", "match", "receive", "request_id", "send", "status")
+    __slots__ = ("account", "began", "extra", "headers", "match", "model", "receive", "request_id", "send", "status")
 
     def __init__(
         self, match: Match, headers: dict[str, str], request_id: str, extra: Headers, wire: tuple[Receive, Send]
@@ -42,6 +43,7 @@ class Exchange:
         self.receive, self.send = wire
         self.began = time.perf_counter()
         self.account = ""
+        self.model = match.model
         self.status = 0
 
 
@@ -55,8 +57,10 @@ class Inference:
         dialects: Mapping[str, Dialect],
         settings: Settings,
         metrics: Metrics,
+        conversations: ConversationsPort,
     ) -> None:
         self._gateway, self._authenticator, self._dialects = gateway, authenticator, dialects
+        self._conversations = conversations
         self._metrics, self._watchers = metrics, Watchers()
         self._max_body = settings.max_body_kb * 1000
         self._body_timeout = settings.body_timeout
@@ -74,6 +78,7 @@ class Inference:
             if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):
                 dialect = self._dialects["openai-chat"]
             call = dialect.decode(raw)
+            exchange.model = call.request.model
             outcome = await self._answer(exchange, dialect, caller, call)
         except ProntoError as error:
             await self._refuse(exchange, dialect, error)
@@ -130,9 +135,14 @@ class Inference:
         return outcome
 
     def _events(self, caller: Caller, call: Call) -> AsyncGenerator[Event, None]:
-        if not call.more:
-            return self._gateway.serve(caller, call.request)
-        return serve_several(lambda request: self._gateway.serve(caller, request), (call.request, *call.more))
+        def serve(request: InferenceRequest) -> AsyncGenerator[Event, None]:
+            return self._gateway.serve(caller, request)
+
+        if call.turn is not None:
+            return self._conversations.serve(serve, caller, call.request, call.turn)
+        if call.more:
+            return serve_several(serve, (call.request, *call.more))
+        return serve(call.request)
 
     async def _refuse(self, exchange: Exchange, dialect: Dialect, error: ProntoError) -> None:
         response = dialect.encode_error(error, exchange.headers)
@@ -163,7 +173,7 @@ class Inference:
         facts: dict[str, Any] = {
             "request_id": exchange.request_id,
             "route": exchange.match.route.path,
-            "model": exchange.match.model,
+            "model": exchange.model,
             "account": exchange.account,
             "status": exchange.status,
             "end": end,

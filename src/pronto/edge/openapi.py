@@ -18,6 +18,7 @@ from pronto.wire.openai.chat_reply import ChatAnswer
 from pronto.wire.openai.completion_reply import CompletionAnswer
 from pronto.wire.openai.completions import CompletionBody
 from pronto.wire.openai.models import ModelBody, ModelList
+from pronto.wire.openai.responses import ResponseRequest
 from pronto.wire.text_reply import FrameBody, TextAnswer
 from pronto.wire.text_request import TextBody
 from pronto.wire.tgi.dialect import InfoBody
@@ -46,6 +47,20 @@ class OpenAiErrorBody(msgspec.Struct, frozen=True):
     error: OpenAiFault
 
 
+class ResponseDocument(msgspec.Struct, frozen=True):
+    """A response of OpenAI's kind, with what it repeats of its request."""
+
+    id: str
+    object: str
+    created_at: int
+    status: str  # completed | incomplete | in_progress
+    error: None
+    incomplete_details: dict[str, str] | None
+    model: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any] | None
+
+
 class ErrorBody(msgspec.Struct, frozen=True):
     """A failure. OpenAI's clients get `error` as an object instead."""
 
@@ -56,6 +71,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 _BODIES = (
     *(TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody),
     *(ChatBody, ChatAnswer, CompletionBody, CompletionAnswer, ModelBody, ModelList, OpenAiErrorBody),
+    *(ResponseRequest, ResponseDocument),
 )
 _PAGES = {
     "models": ("array", "ModelInfo"),
@@ -63,10 +79,12 @@ _PAGES = {
     "v1-models": ("object", "ModelList"),
     "v1-model": ("object", "ModelBody"),
     "v1-model-alone": ("object", "ModelList"),
+    "response": ("object", "ResponseDocument"),
 }
 _OPENAI = {  # dialect to the names of its body and its answer
     "openai-chat": ("ChatBody", "ChatAnswer"),
     "openai-completions": ("CompletionBody", "CompletionAnswer"),
+    "openai-responses": ("ResponseRequest", "ResponseDocument"),
 }
 _OTHER_BODIES = (MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody)
 _OTHER_ANSWERS = (MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)

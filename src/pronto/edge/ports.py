@@ -5,8 +5,9 @@ from typing import Protocol
 
 from pronto.core.events import Event
 from pronto.core.identity import Caller
-from pronto.core.request import InferenceRequest
+from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
+from pronto.gateway.conversation import Kept, Serve
 from pronto.gateway.models import ModelInfo
 
 
@@ -31,6 +32,18 @@ class GatewayPort(Protocol):
     def models(self) -> ModelsPort: ...
 
     def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]: ...
+
+
+class ConversationsPort(Protocol):
+    """gateway/conversation.py. All raise NotFound for what is not there, or another account's."""
+
+    def serve(
+        self, serve: Serve, caller: Caller, request: InferenceRequest, turn: Turn
+    ) -> AsyncGenerator[Event, None]: ...
+
+    async def find(self, caller: Caller, id: str) -> Kept: ...
+
+    async def forget(self, caller: Caller, id: str) -> None: ...
 
 
 class AuthenticatorPort(Protocol):

@@ -74,6 +74,7 @@ _TEXT = Task.TEXT_GENERATION
 _OPENAI = (
     ("chat", "chat/completions", "Continue a conversation, in OpenAI's format."),
     ("completions", "completions", "Continue one prompt or several, in OpenAI's format."),
+    ("responses", "responses", "Answer an input, perhaps after an earlier response that is kept, in OpenAI's format."),
 )
 _TOKENIZE = "The tokens of a prompt."
 _CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
@@ -104,6 +105,8 @@ TABLE: tuple[Route, ...] = (
         "v1-models", "/v1/models", "The models that are served, in OpenAI's format, or in Anthropic's for its clients."
     ),
     _get("v1-model", "/v1/models/{id}", "One model, in OpenAI's format, or in Anthropic's for its clients."),
+    _get("response", "/v1/responses/{id}", "A response that is kept, for the account that asked for it."),
+    Route(name="forget-response", method="DELETE", path="/v1/responses/{id}", summary="Delete a kept response."),
     _get("v1-model-alone", "/models/{id}/v1/models", "A list of this model alone, in OpenAI's format."),
     _get("info", "/info", "The default model, in the fields of text-generation-inference."),
     _get("health", "/health", "200 while the server is well."),

@@ -168,6 +168,36 @@ class Ledger(Protocol):
         ...
 
 
+class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of a kept conversation. Times are Unix seconds; `body` is the gateway's own."""
+
+    id: str  # unique within its account
+    account_id: int
+    created: float
+    expires: float
+    body: bytes
+
+
+class Conversations(Protocol):
+    """Turns of conversations, by account and id."""
+
+    async def keep(self, turn: KeptTurn, *, most_bytes: int) -> None:
+        """Keep a turn, or replace the one of its id; the account's oldest go while it has over `most_bytes`."""
+        ...
+
+    async def get(self, account_id: int, id: str, now: float) -> KeptTurn | None:
+        """None also when it has expired."""
+        ...
+
+    async def delete(self, account_id: int, id: str) -> bool:
+        """False when there is no such turn."""
+        ...
+
+    async def tidy(self, now: float, *, most_bytes: int) -> int:
+        """Delete what has expired, and the oldest while all have over `most_bytes`; how many went."""
+        ...
+
+
 class Store(Protocol):
     """Everything that must outlive the process."""
 
@@ -176,6 +206,9 @@ class Store(Protocol):
 
     @property
     def tokens(self) -> Tokens: ...
+
+    @property
+    def conversations(self) -> Conversations: ...
 
     @property
     def ledger(self) -> Ledger: ...

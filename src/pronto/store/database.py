@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import Accounts, Tokens
+from pronto.store.base import Accounts, Conversations, Tokens
 from pronto.store.changes import Changes
 from pronto.store.ledger import SqliteLedger
 from pronto.store.sqlite import BUSY_TIMEOUT, FILE_NAME, connect, make_file
 
-SCHEMA_VERSION = "0001"  # the newest of migrations/versions; they are numbered, so that a newer one is told
+SCHEMA_VERSION = "0002"  # the newest of migrations/versions; they are numbered, so that a newer one is told
 
 
 class SqliteStore:
@@ -35,7 +35,7 @@ class SqliteStore:
             target=importlib.import_module, args=("pronto.store.accounts",), name="store-import", daemon=True
         )
         self._importing.start()
-        self._parts: tuple[Accounts, Tokens] | None = None
+        self._parts: tuple[Accounts, Tokens, Conversations] | None = None
 
     @property
     def accounts(self) -> Accounts:
@@ -44,6 +44,10 @@ class SqliteStore:
     @property
     def tokens(self) -> Tokens:
         return self._sql()[1]
+
+    @property
+    def conversations(self) -> Conversations:
+        return self._sql()[2]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None, None]:
@@ -62,13 +66,14 @@ class SqliteStore:
         self._changes.close()
         await asyncio.to_thread(self._importing.join, 10.0)
 
-    def _sql(self) -> tuple[Accounts, Tokens]:
+    def _sql(self) -> tuple[Accounts, Tokens, Conversations]:
         if self._parts is None:
             from pronto.store.accounts import SqlAccounts, SqlTokens
+            from pronto.store.conversations import SqlConversations
             from pronto.store.sessions import Sessions
 
-            self._sessions = Sessions(self._path, self._busy_timeout, self._changes)
-            self._parts = SqlAccounts(self._sessions, time.time), SqlTokens(self._sessions)
+            sessions = self._sessions = Sessions(self._path, self._busy_timeout, self._changes)
+            self._parts = SqlAccounts(sessions, time.time), SqlTokens(sessions), SqlConversations(sessions)
         return self._parts
 
 

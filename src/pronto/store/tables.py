@@ -90,6 +90,22 @@ ledger = sa.Table(
 _RESERVED = ledger.c.state == 0
 sa.Index("ix_ledger_reserved", ledger.c.boot, sqlite_where=_RESERVED, postgresql_where=_RESERVED)
 
+conversations = sa.Table(
+    "conversations",
+    metadata,
+    # No foreign key: account 0 is the anonymous one.
+    sa.Column("account_id", sa.BigInteger(), primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(96), primary_key=True),
+    sa.Column("created", sa.Double(), nullable=False),
+    sa.Column("expires", sa.Double(), nullable=False),
+    sa.Column("size", sa.BigInteger(), nullable=False),  # bytes of the body
+    sa.Column("body", sa.LargeBinary(), nullable=False),
+    # With the size, so that what an account has is summed without reading any body.
+    sa.Index("ix_conversations_account_id", "account_id", "created", "size"),
+    sa.Index("ix_conversations_created", "created", "size"),
+    sa.Index("ix_conversations_expires", "expires"),
+)
+
 usage_days = sa.Table(
     "usage_days",
     metadata,

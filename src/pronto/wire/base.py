@@ -6,7 +6,7 @@ import msgspec
 
 from pronto.core.errors import ProntoError
 from pronto.core.events import Event
-from pronto.core.request import InferenceRequest
+from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
 
 Headers = list[tuple[bytes, bytes]]  # names in lower case
@@ -35,6 +35,7 @@ class Call(msgspec.Struct, frozen=True):
     request: InferenceRequest
     reply: Any
     more: tuple[InferenceRequest, ...] = ()
+    turn: Turn | None = None  # None: no part of a conversation that is kept
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pronto.core.errors import ProntoError
-from pronto.core.events import Done, Event, Finish, Started, Token, ToolCall, TopToken, Waiting
+from pronto.core.events import Done, Event, Finish, FinishReason, Started, Token, ToolCall, TopToken, Waiting
 from pronto.wire import sse
 from pronto.wire.base import Headers
 from pronto.wire.fold import Fold
@@ -144,9 +144,9 @@ class WholeChat:
         text = "".join([text_of(token) for token in choice.tokens if token.part == "answer"])
         reasoning = "".join([text_of(token) for token in choice.tokens if token.part != "answer"])
         message = MessageBody("assistant", text or (None if calls else ""), reasoning or UNSET, calls or UNSET)
-        reason = reason_of(choice.reason)
+        reason = _reason(choice.reason, calls[-1].function.arguments if calls else None)
         shown = None if self._style.logprobs is None else LogprobsBody([_logprob(token) for token in choice.tokens])
-        return ChoiceBody(index, message, shown, "tool_calls" if calls and reason == "stop" else reason)
+        return ChoiceBody(index, message, shown, reason)
 
 
 class StreamedChat:
@@ -160,7 +160,7 @@ class StreamedChat:
         self._head = b""
         self._fronts: dict[tuple[int, str], bytes] = {}  # by choice and key of the delta
         self._ends: list[bytes] = []  # they leave with Done, when everything is accounted for
-        self._callers: set[int] = set()  # choices that call tools
+        self._calling: dict[int, list[str]] = {}  # by choice: the arguments of its latest call
         tools = b',"tool_calls":null' if style.is_tgi else b""
         rest = b',"usage":null}\n\n' if style.usage else b"}\n\n"
         self._plain_tail = tools + b'},"logprobs":null,"finish_reason":null}]' + rest
@@ -231,15 +231,16 @@ class StreamedChat:
         return front
 
     def _tool_call(self, call: ToolCall) -> bytes:
-        self._callers.add(call.choice)
+        if call.name is not None:
+            self._calling[call.choice] = []
+        self._calling.setdefault(call.choice, []).append(call.arguments_delta)
         shown = sse.escape(encode(streamed_call(call)))
         tail = b']},"logprobs":null,"finish_reason":null}]' + self._rest
         return self._choice(call.choice) + b'"tool_calls":[' + shown + tail
 
     def _finish(self, finish: Finish) -> None:
-        reason = reason_of(finish.reason)
-        if reason == "stop" and finish.choice in self._callers:
-            reason = "tool_calls"
+        pieces = self._calling.get(finish.choice)
+        reason = _reason(finish.reason, None if pieces is None else "".join(pieces))
         tools = self._tools.removeprefix(b",")
         tail = b'},"logprobs":null,"finish_reason":"%s"}]' % reason.encode() + self._rest
         self._ends.append(self._choice(finish.choice) + tools + tail)
@@ -274,6 +275,21 @@ def streamed_call(call: ToolCall) -> ToolCallBody:
         return ToolCallBody(index=call.index, function=FunctionBody(call.arguments_delta))
     function = FunctionBody(call.arguments_delta, call.name)
     return ToolCallBody(index=call.index, id=call.id, type="function", function=function)
+
+
+def _reason(reason: FinishReason | None, arguments: str | None) -> str:
+    """`arguments` are those of the last call, None without calls. A call that is whole counts, even at the limit."""
+    if arguments is None or (reason_of(reason) == "length" and not _is_json(arguments)):
+        return reason_of(reason)
+    return "tool_calls"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _logprob(token: Token) -> TokenLogprobBody:

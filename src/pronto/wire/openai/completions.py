@@ -31,7 +31,7 @@ from pronto.wire.options import OptionsBody, read_options
 from pronto.wire.text_request import Bounds
 
 MAX_ID = 2**31 - 1
-_NAMES = errors.names_for("prompt")
+_NAMES = errors.names_for("prompt") | {"top_n_tokens": "logprobs"}
 
 
 class StreamOptionsBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,10 +33,15 @@ def respond(error: ProntoError, headers: Mapping[str, str], names: Mapping[str, 
 
 def frame(error: ProntoError, *, is_string: bool) -> bytes:
     """A failure after the stream has begun; `is_string` as `is_hugging_face` says."""
-    return sse.data(_document(_shown(error, _NAMES), is_string=is_string))
+    return sse.data(document(error, is_string=is_string))
 
 
-def names_for(prompt: str) -> Mapping[str, str]:
+def document(error: ProntoError, *, is_string: bool) -> bytes:
+    """The body alone."""
+    return _document(_shown(error, _NAMES), is_string=is_string)
+
+
+def names_for(prompt: str) -> dict[str, str]:
     """The names of a route whose input is called `prompt`."""
     return _NAMES | {"inputs": prompt}
 
