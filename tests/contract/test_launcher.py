@@ -81,6 +81,7 @@ async def test_a_worker_killed_while_it_loads_is_a_failed_load(tmp_path: Path) -
     os.kill(replica.pid, signal.SIGKILL)
     with pytest.raises(LoadFailed, match="SIGKILL"):
         await loading
+    await replica.stop()
 
 
 async def test_giving_up_a_start_ends_the_worker(tmp_path: Path) -> None:
@@ -94,6 +95,7 @@ async def test_giving_up_a_start_ends_the_worker(tmp_path: Path) -> None:
     assert replica.pid is not None
     assert await settles(lambda: not is_alive(replica.pid))
     assert await settles(lambda: descriptors() == before)
+    await replica.stop()
 
 
 async def test_a_hung_worker_is_ended_with_its_stacks_in_the_log(started: Callable, tmp_path: Path) -> None:
