@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import aclosing, suppress
 
+import msgspec
 import pytest
 
 from pronto.core.errors import GenerationFailed
@@ -116,6 +117,8 @@ def test_the_key_tells_apart_who_asks_and_all_that_the_answer_depends_on(cache):
         cache.key(
             ALICE, Model(**{**{f: getattr(MODEL, f) for f in MODEL.__struct_fields__}, "revision": "r2"}), request()
         ),
+        cache.key(ALICE, msgspec.structs.replace(MODEL, system_prompt="Be brief."), request()),
+        cache.key(ALICE, msgspec.structs.replace(MODEL, chat_template="{{ messages }}"), request()),
     ]
     assert len({base, *others}) == len(others) + 1
 

@@ -10,7 +10,7 @@ from pronto.core.errors import Overloaded
 from pronto.core.events import Done, Event, Finish, FinishReason, Started, Times, Token, ToolCall, Usage, Waiting
 from pronto.core.request import InferenceRequest, TextGeneration, TextPrompt
 from pronto.core.tasks import Task
-from pronto.gateway.several import serve_several
+from pronto.gateway.several import Merge, serve_several
 
 STARTED = Started("rev", "echo", "cpu")
 
@@ -124,3 +124,8 @@ async def test_called_tools_are_shifted() -> None:
     async with aclosing(serve_several(serve, [asked("a"), asked("b")])) as events:
         calls = [event async for event in events if isinstance(event, ToolCall)]
     assert [call.choice for call in calls] == [0, 1]
+
+
+def test_a_shifted_finish_keeps_which_stop_string_it_was() -> None:
+    merge = Merge(2)
+    assert merge.take(Finish(0, FinishReason.STOP, 7, "END"), 3) == Finish(3, FinishReason.STOP, 7, "END")

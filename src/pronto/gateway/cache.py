@@ -106,7 +106,9 @@ class Cache:
 
     def key(self, caller: Caller, model: Model, request: InferenceRequest) -> bytes:
         """Keyed hash over everything the answer depends on, and over who may see it."""
-        scope = (caller.tenant, model.id, model.revision, request.task, model.settings, __version__)
+        # The operator's template and system prompt make another prompt of the same conversation.
+        told = (model.settings, model.context, model.chat_template, model.system_prompt)
+        scope = (caller.tenant, model.id, model.revision, request.task, told, __version__)
         return hashlib.blake2b(self._encode((scope, request.work)), key=self._secret, digest_size=32).digest()
 
     async def lookup(self, key: bytes) -> Kept | None:

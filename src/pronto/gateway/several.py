@@ -118,4 +118,4 @@ def _shifted(event: Token | ToolCall | Finish, shift: int) -> Event:
         case ToolCall():
             return ToolCall(choice, event.index, event.id, event.name, event.arguments_delta)
         case Finish():
-            return Finish(choice, event.reason, event.seed)
+            return Finish(choice, event.reason, event.seed, event.stop)
