@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from pronto.accounts.authenticator import Authenticator
-from pronto.accounts.plans import allows
+from pronto.accounts.plans import Plans
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
 from pronto.core.errors import ProntoError, StorageFailed
@@ -22,6 +22,7 @@ from pronto.core.request import Options
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
 from pronto.edge.metrics import Metrics
+from pronto.edge.ports import Rooms
 from pronto.engines.base import Device
 from pronto.fleet.estimates import Estimates
 from pronto.fleet.fleet import Fleet, Host
@@ -60,6 +61,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Fleet
     gateway: Gateway
     authenticator: Authenticator
+    plans: Plans
     http: Application
 
     async def drain(self) -> None:
@@ -92,14 +94,14 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         orphaned = await store.ledger.reap()
         if orphaned:
             log.warning("requests that a stopped server had not finished are marked", count=orphaned)
+        plans = Plans(settings.data_dir)
         authenticator = Authenticator(store, clock=time.time, allow_anonymous=settings.allow_anonymous)
         stack.push_async_callback(authenticator.flush)
         catalog = Catalog(settings.data_dir)
         machine = build_machine(settings)
         stack.push_async_callback(machine.preparing.stop)
         stack.push_async_callback(machine.fleet.stop)
-        gateway = _build_gateway(settings, store, catalog, machine, authenticator)
-        metrics = _metrics(machine.fleet, gateway)
+        gateway = _build_gateway(settings, store, catalog, machine, authenticator, plans)
         app = App(
             settings=settings,
             store=store,
@@ -107,7 +109,17 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
             fleet=machine.fleet,
             gateway=gateway,
             authenticator=authenticator,
-            http=build_app(gateway, authenticator, settings, metrics, _conversations(settings, store)),
+            plans=plans,
+            http=build_app(
+                Rooms(
+                    gateway=gateway,
+                    authenticator=authenticator,
+                    conversations=_conversations(settings, store),
+                    plans=plans,
+                    settings=settings,
+                    metrics=_metrics(machine.fleet, gateway),
+                )
+            ),
         )
         await _begin(app, machine, stack)
         yield app
@@ -141,7 +153,12 @@ def build_machine(settings: Settings) -> Machine:
 
 
 def _build_gateway(
-    settings: Settings, store: Store, catalog: Catalog, machine: Machine, authenticator: Authenticator
+    settings: Settings,
+    store: Store,
+    catalog: Catalog,
+    machine: Machine,
+    authenticator: Authenticator,
+    plans: Plans,
 ) -> Gateway:
     blobs = MemoryBlobs(max_bytes=settings.cache_mb * 2**20, clock=time.monotonic)
     models = Models(
@@ -154,7 +171,12 @@ def _build_gateway(
     )
     stages = Stages(
         models=models,
-        rules=Rules(allows=allows, still_valid=authenticator.still_valid, queue_timeout=settings.queue_timeout),
+        rules=Rules(
+            plan_of=lambda caller: plans.of(caller.plan, caller.limits or ""),
+            level_of=lambda needed: plans.get(needed).level,
+            still_valid=authenticator.still_valid,
+            queue_timeout=settings.queue_timeout,
+        ),
         limits=Limits(per_tenant=settings.account_concurrency, total=settings.max_concurrent_requests),
         cache=Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
         preparation=Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
@@ -214,6 +236,7 @@ async def _see_changes(app: App) -> None:
         try:
             if await app.store.changed():
                 app.authenticator.forget()
+            app.plans.reload_if_changed()
             app.catalog.reload_if_changed()
         except Exception as error:
             log.error("changes cannot be looked for", reason=str(error))

@@ -12,6 +12,7 @@ from pronto.core.errors import Forbidden, Loading, ModelNotFound, RateLimited, U
 from pronto.core.events import Done, Event, Finish, Output, Started, Token, Tokenized, ToolCall, Usage
 from pronto.core.identity import Caller
 from pronto.core.model import Model, Source, State
+from pronto.core.plan import Plan
 from pronto.core.request import (
     ChatPrompt,
     Export,
@@ -92,6 +93,9 @@ class Shelf:
         return State.EXPORTED if model.engine == "echo" else State.DESCRIBED
 
 
+PLANS = {"pro": Plan(name="pro", level=0), "none": Plan(name="none", level=-1)}
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncGenerator[Store, None]:
     opened = await open_store(tmp_path / "data")
@@ -111,7 +115,9 @@ async def gateway(store: Store, tmp_path: Path) -> AsyncGenerator[Gateway, None]
 
     stages = Stages(
         models=Models(shelf, fleet, shelf.locate, default=None, load_timeout=10, clock=time.monotonic),
-        rules=Rules(allows=lambda plan, needed: plan != "none", still_valid=still_valid, queue_timeout=10),
+        rules=Rules(
+            plan_of=lambda caller: PLANS[caller.plan], level_of=lambda _: 0, still_valid=still_valid, queue_timeout=10
+        ),
         limits=Limits(per_tenant=2, total=10),
         cache=Cache(MemoryBlobs(max_bytes=1 << 20, clock=time.monotonic), ttl=60, secret=b"s" * 32, now=time.time),
         preparation=Preparation(workers, max_new_tokens=1000),

@@ -75,7 +75,8 @@ async def test_a_row_is_reserved_then_settled(store):
         ended=NOON + 5,
     )
     assert list(await store.ledger.rows()) == [settled]
-    total = Total(day="2026-01-01", account_id=1, model="m", requests=1, cached=0, prompt_tokens=3, generated_tokens=5)
+    sums = {"requests": 1, "cached": 0, "prompt_tokens": 3, "generated_tokens": 5}
+    total = Total(day="2026-01-01", account_id=1, org_id=9, model="m", **sums)
     assert list(await store.ledger.totals()) == [total]
 
 

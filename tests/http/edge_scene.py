@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 
 import uvicorn
 
+from pronto.accounts.plans import Plans
 from pronto.core.errors import Draining, GenerationFailed, Loading, ModelNotFound, Overloaded, Unauthenticated
 from pronto.core.events import (
     Done,
@@ -32,6 +33,7 @@ from pronto.core.tasks import Task
 from pronto.edge.application import Application, build_app
 from pronto.edge.guard import server_config
 from pronto.edge.metrics import Metrics
+from pronto.edge.ports import Rooms
 from pronto.gateway.conversation import Conversations
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
@@ -212,7 +214,15 @@ def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
     metrics = Metrics()
     settings = Settings(log_requests="none", **overrides)
     kept = Conversations(MemoryConversations(), ttl=60.0, account_bytes=1_000_000, now=time.time)
-    return build_app(source, Gatekeeper(), settings, metrics, kept), metrics
+    rooms = Rooms(
+        gateway=source,
+        authenticator=Gatekeeper(),
+        conversations=kept,
+        plans=Plans(),
+        settings=settings,
+        metrics=metrics,
+    )
+    return build_app(rooms), metrics
 
 
 class Running:

@@ -151,6 +151,7 @@ def _known(token: Token, account: Account, now: float) -> _Known:
         account_id=account.id,
         account=account.name,
         plan=account.plan,
+        limits=account.limits,
         token_id=token.id,
         role=Role(token.role),
         scopes=frozenset(token.scopes),

@@ -63,3 +63,16 @@ async def account_named(store: Store, name: str) -> Account:
     if account is None:
         raise click.ClickException(f"There is no account named {name}. `pronto users list` shows all of them.")
     return account
+
+
+def check_plan(given: Path | None, name: str) -> None:
+    """Ends the command with 1 when there is no such plan, or the plans file is at fault."""
+    from pronto.accounts.plans import Plans
+
+    try:
+        plans = Plans(data_directory(given))
+        plans.get(name)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    if name not in plans.names:
+        raise click.ClickException(f"No account can be on the plan {name}; the plans are {', '.join(plans.names)}.")

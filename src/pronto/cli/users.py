@@ -6,8 +6,7 @@ from typing import Annotated
 import click
 import typer
 
-from pronto.accounts.plans import PLANS
-from pronto.cli.frame import AsJson, DataDir, with_store
+from pronto.cli.frame import AsJson, DataDir, check_plan, with_store
 from pronto.cli.output import iso, moment, note, write_json, write_rows
 from pronto.store.base import Account
 
@@ -37,11 +36,12 @@ def _checked_email(value: str | None) -> str | None:
 def add(
     name: Annotated[str, typer.Argument(callback=_checked_name, help="A name that no other account has.")],
     email: Annotated[str | None, typer.Option(callback=_checked_email, help="Where its owner is reached.")] = None,
-    plan: Annotated[str, typer.Option(click_type=click.Choice(PLANS), help="What it may use.")] = "free",
+    plan: Annotated[str, typer.Option(help="What it may use: free, pro, enterprise, or one of plans.toml.")] = "free",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an account."""
+    check_plan(data_dir, plan)
     try:
         account = with_store(data_dir, lambda store: store.accounts.add(name, plan, email))
     except ValueError as error:

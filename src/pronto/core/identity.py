@@ -21,7 +21,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     account_id: int  # 0: anonymous
     account: str
-    plan: str  # a name in plans.toml: free, pro, enterprise, ...
+    plan: str  # a name in plans.toml: free, pro, enterprise, ...; of the organisation if one pays
+    limits: str | None = None  # JSON of what replaces fields of the plan, for whoever pays
     token_id: int | None = None  # None: anonymous
     role: Role = Role.READ
     scopes: frozenset[str] = frozenset()
@@ -43,4 +44,4 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         return self.role is not Role.FINE_GRAINED or INFERENCE_SCOPE in self.scopes
 
 
-ANONYMOUS = Caller(account_id=0, account="anonymous", plan="free")
+ANONYMOUS = Caller(account_id=0, account="anonymous", plan="anonymous")

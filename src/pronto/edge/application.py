@@ -5,27 +5,19 @@ Pure ASGI: no middleware stands between a stream and its server.
 
 import random
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response as Page
 
 from pronto.core.errors import ProntoError
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
 from pronto.edge.health import Health
-from pronto.edge.hub_api import HubApi
 from pronto.edge.inference import Exchange, Inference
-from pronto.edge.metrics import Metrics
-from pronto.edge.model_pages import ModelPages
-from pronto.edge.ollama_pages import OllamaPages
-from pronto.edge.pages import Pages
-from pronto.edge.ports import AuthenticatorPort, ConversationsPort, GatewayPort
-from pronto.edge.response_pages import ResponsePages
+from pronto.edge.page_table import Handler, page_table
+from pronto.edge.ports import Rooms
 from pronto.edge.routes import Match, Routes
 from pronto.edge.streaming import send_whole
-from pronto.settings import Settings
 from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
 from pronto.wire.faults import respond
@@ -39,7 +31,6 @@ from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
 
 Scope = dict[str, Any]
-Handler = Callable[[Request], Awaitable[Page]]
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
@@ -109,18 +100,12 @@ class Application:
         await page(scope, receive, send)
 
 
-def build_app(
-    gateway: GatewayPort,
-    authenticator: AuthenticatorPort,
-    settings: Settings,
-    metrics: Metrics,
-    conversations: ConversationsPort,
-    rng: random.Random | None = None,
-) -> Application:
+def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
     """Everything HTTP, ready for a server. Makes its dialects with the bounds of the settings.
 
     `rng` makes request ids; None: one that is seeded by the system.
     """
+    settings = rooms.settings
     bounds = Bounds(
         max_best_of=settings.max_best_of,
         max_stop_sequences=settings.max_stop_sequences,
@@ -135,44 +120,8 @@ def build_app(
         "ollama": OllamaDialect(bounds),
         "openai-responses": ResponsesDialect(bounds),
     }
-    inference = Inference(gateway, authenticator, dialects, settings, metrics, conversations)
-    health = Health(gateway, settings, metrics)
-    pages, listing = Pages(settings), ModelPages(gateway, authenticator)
-    hub = HubApi(gateway, authenticator)
-    kept = ResponsePages(conversations, authenticator)
-    table: dict[str, Handler] = {
-        "root": pages.or_for_browsers(health.health),
-        "models": health.models,
-        "model": health.model,
-        "model-info": health.info,
-        "model-health": health.model_health,
-        "response": kept.get,
-        "forget-response": kept.delete,
-        "v1-models": listing.all,
-        "v1-model": listing.one,
-        "v1-model-alone": listing.alone,
-        "info": health.info,
-        "health": health.health,
-        "ready": health.ready,
-        "hub-whoami": hub.whoami,
-        "hub-models": hub.models,
-        "hub-model": hub.model,
-        "hub-tasks": hub.tasks,
-        "hub-agents": hub.agent_harnesses,
-        "hub-status": hub.status,
-        "hub-framework": hub.framework,
-        "metrics": health.metrics,
-        "openapi": pages.openapi,
-        "docs": pages.docs,
-    }
-    ollama = OllamaPages(gateway, settings)
-    table |= {
-        "ollama-tags": ollama.tags,
-        "ollama-running": ollama.running,
-        "ollama-version": ollama.version,
-        "ollama-show": ollama.show,
-    }
-    return Application(inference, table, health, rng or random.Random())
+    health = Health(rooms.gateway, settings, rooms.metrics)
+    return Application(Inference(rooms, dialects), page_table(rooms, health), health, rng or random.Random())
 
 
 def _check_host(headers: list[tuple[bytes, bytes]]) -> None:

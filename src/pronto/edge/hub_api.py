@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pronto.accounts.plans import allows
+from pronto.accounts.plans import Plans
 from pronto.core.errors import ModelNotFound, NotFound, Unauthenticated
 from pronto.core.identity import Caller
 from pronto.core.model import State
@@ -40,8 +40,8 @@ _STATES = {State.LOADED: "Loaded", State.FAILED: "error"}
 class HubApi:
     """Only `whoami` asks for a token: clients send none to the other pages, also where they have one."""
 
-    def __init__(self, gateway: GatewayPort, authenticator: AuthenticatorPort) -> None:
-        self._gateway, self._authenticator = gateway, authenticator
+    def __init__(self, gateway: GatewayPort, authenticator: AuthenticatorPort, plans: Plans) -> None:
+        self._gateway, self._authenticator, self._plans = gateway, authenticator, plans
 
     async def whoami(self, request: Request) -> Response:
         """The account of a token, in the words of `login()` and `whoami()`."""
@@ -49,7 +49,19 @@ class HubApi:
             caller = await authenticate(self._authenticator, request.headers, False)
         except Unauthenticated:
             return json_response({"error": INVALID}, 401)
-        return json_response({"error": INVALID}, 401) if caller.is_anonymous else json_response(_whoami(caller))
+        return json_response({"error": INVALID}, 401) if caller.is_anonymous else json_response(self._whoami(caller))
+
+    def _whoami(self, caller: Caller) -> dict[str, Any]:
+        token = {"displayName": f"token-{caller.token_id}", "role": caller.role}
+        return {
+            "type": "user",
+            "id": str(caller.account_id),
+            "name": caller.account,
+            "fullname": caller.account,
+            "isPro": self._plans.allows(caller.plan, "pro"),
+            "orgs": [],
+            "auth": {"type": "access_token", "accessToken": token},
+        }
 
     async def model(self, request: Request) -> Response:
         """One model; `expand` or `expand[]` chooses among its fields."""
@@ -110,19 +122,6 @@ class HubApi:
     async def agent_harnesses(self, _: Request) -> Response:
         """Newer clients ask for it once a day, and take no for an answer."""
         raise NotFound("This server has no list of agents.")
-
-
-def _whoami(caller: Caller) -> dict[str, Any]:
-    token = {"displayName": f"token-{caller.token_id}", "role": caller.role}
-    return {
-        "type": "user",
-        "id": str(caller.account_id),
-        "name": caller.account,
-        "fullname": caller.account,
-        "isPro": allows(caller.plan, "pro"),
-        "orgs": [],
-        "auth": {"type": "access_token", "accessToken": token},
-    }
 
 
 def _model(info: ModelInfo) -> dict[str, Any]:

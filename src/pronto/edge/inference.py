@@ -14,13 +14,11 @@ from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.departure import Watchers
 from pronto.edge.errors import ClientLeft, internal
-from pronto.edge.metrics import Metrics
-from pronto.edge.ports import AuthenticatorPort, ConversationsPort, GatewayPort
+from pronto.edge.ports import Rooms
 from pronto.edge.routes import Match
 from pronto.edge.streaming import Outcome, Stream, collect, send_whole
 from pronto.gateway.several import serve_several
 from pronto.observe import logger
-from pronto.settings import Settings
 from pronto.wire.base import Call, Dialect, Headers, Raw
 from pronto.wire.body_shape import is_chat
 from pronto.wire.faults import fault
@@ -50,18 +48,11 @@ class Exchange:
 class Inference:
     """The one handler of all inference routes."""
 
-    def __init__(
-        self,
-        gateway: GatewayPort,
-        authenticator: AuthenticatorPort,
-        dialects: Mapping[str, Dialect],
-        settings: Settings,
-        metrics: Metrics,
-        conversations: ConversationsPort,
-    ) -> None:
-        self._gateway, self._authenticator, self._dialects = gateway, authenticator, dialects
-        self._conversations = conversations
-        self._metrics, self._watchers = metrics, Watchers()
+    def __init__(self, rooms: Rooms, dialects: Mapping[str, Dialect]) -> None:
+        self._gateway, self._authenticator, self._dialects = rooms.gateway, rooms.authenticator, dialects
+        self._conversations = rooms.conversations
+        self._metrics, self._watchers = rooms.metrics, Watchers()
+        settings = rooms.settings
         self._max_body = settings.max_body_kb * 1000
         self._body_timeout = settings.body_timeout
         self._keep_alive = settings.sse_keep_alive

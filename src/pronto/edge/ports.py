@@ -3,12 +3,17 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+import msgspec
+
+from pronto.accounts.plans import Plans
 from pronto.core.events import Event
 from pronto.core.identity import Caller
 from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
+from pronto.edge.metrics import Metrics
 from pronto.gateway.conversation import Kept, Serve
 from pronto.gateway.models import ModelInfo
+from pronto.settings import Settings
 
 
 class ModelsPort(Protocol):
@@ -52,3 +57,14 @@ class AuthenticatorPort(Protocol):
     def cached(self, authorization: str | None) -> Caller | None: ...
 
     async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller: ...
+
+
+class Rooms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the edge opens its doors to."""
+
+    gateway: GatewayPort
+    authenticator: AuthenticatorPort
+    conversations: ConversationsPort
+    plans: Plans
+    settings: Settings
+    metrics: Metrics

@@ -71,16 +71,19 @@ class Preparation:
     def __init__(self, preparing: Preparing, *, max_new_tokens: int) -> None:
         self._preparing, self._cap = preparing, max_new_tokens
 
-    async def try_prepare(self, model: Model, request: InferenceRequest, rng: random.Random) -> Ready | None:
+    async def try_prepare(self, model: Model, request: InferenceRequest, rng: random.Random, most: int) -> Ready | None:
         """As `prepare`, or None when the model's files are not here yet; bad parameters are refused all the same."""
         if not has_files(model):
-            self._check(model, request)
+            self._check(model, request, most)
             return None
-        return await self.prepare(model, request, rng)
+        return await self.prepare(model, request, rng, most)
 
-    async def prepare(self, model: Model, request: InferenceRequest, rng: random.Random) -> Ready:
-        """Token ids and effective parameters; `model` has its folder filled in. Raises InvalidInput."""
-        work, warnings = self._check(model, request)
+    async def prepare(self, model: Model, request: InferenceRequest, rng: random.Random, most: int) -> Ready:
+        """Token ids and effective parameters; `model` has its folder filled in, `most` is the plan's cap of tokens.
+
+        Raises InvalidInput.
+        """
+        work, warnings = self._check(model, request, most)
         context = model.context or DEFAULT_CONTEXT
         prepared = await self._preparing.prepare(
             Prepare(
@@ -95,7 +98,7 @@ class Preparation:
         grammar = prepared.grammar or work.grammar
         if grammar is not None:
             await self._preparing.check_grammar(model, grammar)
-        room = min(prepared.max_new_tokens, self._cap)
+        room = min(prepared.max_new_tokens, self._cap, most)
         work = msgspec.structs.replace(
             work,
             prompt=TokenPrompt(prepared.ids),
@@ -127,12 +130,14 @@ class Preparation:
             )
         )
 
-    def _check(self, model: Model, request: InferenceRequest) -> tuple[TextGeneration, tuple[str, ...]]:
+    def _check(self, model: Model, request: InferenceRequest, most: int) -> tuple[TextGeneration, tuple[str, ...]]:
         work = request.work
         if not isinstance(work, TextGeneration):
             raise InvalidInput(f"The task {request.task} is not served by this version of Pronto.")
-        if (work.max_new_tokens or 0) > self._cap:
-            message = f"`max_new_tokens` must be <= {self._cap}. Given: {work.max_new_tokens}"
+        cap = min(self._cap, most)
+        if (work.max_new_tokens or 0) > cap:
+            whose = "" if cap == self._cap else " on your plan"
+            message = f"`max_new_tokens` must be <= {cap}{whose}. Given: {work.max_new_tokens}"
             raise InvalidInput(message, "max_new_tokens")
         return work, check_parameters(model, work)
 

@@ -1,4 +1,4 @@
-"""What the operator decided for everybody, and who may use what. Knows plans only through the questions it is given."""
+"""What the operator decided for everybody, and who may use what. Knows plans as values alone."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,29 +7,33 @@ import msgspec
 from pronto.core.errors import Forbidden
 from pronto.core.identity import Caller
 from pronto.core.model import Model
-
-PLAN_WEIGHT = {"free": 1.0, "pro": 4.0, "enterprise": 8.0}  # shares of a busy device (trust.md §3)
+from pronto.core.plan import Plan
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in seconds. `allows(plan, needed)` and `still_valid(caller)` are answered by the accounts."""
+    """`level_of` is the level of the plan that a model needs. `queue_timeout`: seconds, whatever a plan says."""
 
-    allows: Callable[[str, str], bool]
+    plan_of: Callable[[Caller], Plan]
+    level_of: Callable[[str], int]
     still_valid: Callable[[Caller], Awaitable[bool]]
     queue_timeout: float
 
-    def check(self, caller: Caller, model: Model) -> None:
-        """Raises Forbidden with a sentence that says what would be needed."""
+    def check(self, caller: Caller, model: Model) -> Plan:
+        """The caller's plan. Raises Forbidden with a sentence that says what would be needed."""
         if not caller.may_infer:
             raise Forbidden(
                 "This token may not run models. Please make one with the role `read` or `write`, "
                 "or with the scope `inference.serverless.write`."
             )
-        if not self.allows(caller.plan, model.plan):
+        plan = self.plan_of(caller)
+        if plan.level < self.level_of(model.plan):
             raise Forbidden(
-                f"{model.id} needs the {model.plan} plan; your account is on the {caller.plan} plan. "
+                f"{model.id} needs the {model.plan} plan; your account is on the {plan.name} plan. "
                 "Please ask the operator of this server to change your plan."
             )
-
-    def weight(self, caller: Caller) -> float:
-        return PLAN_WEIGHT.get(caller.plan, 1.0)
+        if not plan.covers(model.id):
+            raise Forbidden(
+                f"{model.id} is not among the models of the {plan.name} plan. "
+                "Please ask the operator of this server, or choose another model: GET /models lists them."
+            )
+        return plan

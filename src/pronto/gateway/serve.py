@@ -3,9 +3,11 @@
 Knows no wire format. What a request holds belongs to its tally; these generators only look.
 """
 
+import math
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 
 import msgspec
 
@@ -13,6 +15,7 @@ from pronto.core.errors import Draining, Stopped
 from pronto.core.events import Done, Event, Started, Times, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model
+from pronto.core.plan import Plan
 from pronto.core.request import InferenceRequest, Tokenize
 from pronto.fleet.replica import Tally
 from pronto.gateway.cache import Cache, wants_cache
@@ -53,7 +56,7 @@ class Gateway:
         if not self.is_accepting:
             raise Draining()
         model = self.models.resolve(request.model, request.task)
-        self._rules.check(caller, model)
+        plan = self._rules.check(caller, model)
         lease = self.limits.enter(caller)
         try:
             may_look, may_keep = wants_cache(request)
@@ -68,11 +71,12 @@ class Gateway:
             if flight is not None:
                 events = self._follow(caller, model, request, flight.events())
             elif may_keep:
-                flight = self._cache.lead(key, lambda: self._generate(caller, model, request), is_shared=may_look)
+                flight = self._cache.lead(key, lambda: self._generate(caller, plan, model, request), is_shared=may_look)
                 events = flight.events()
             else:
-                run = self._tokenizing.run if isinstance(request.work, Tokenize) else self._generate
-                events = run(caller, model, request)
+                is_counting = isinstance(request.work, Tokenize)
+                run = self._tokenizing.run if is_counting else partial(self._generate, plan=plan)
+                events = run(caller, model=model, request=request)
             recheck = self._clock() + RECHECK
             async with aclosing(events):
                 async for event in events:
@@ -82,10 +86,12 @@ class Gateway:
         finally:
             lease.release()
 
-    async def _generate(self, caller: Caller, model: Model, request: InferenceRequest) -> AsyncGenerator[Event, None]:
+    async def _generate(
+        self, caller: Caller, plan: Plan, model: Model, request: InferenceRequest
+    ) -> AsyncGenerator[Event, None]:
         """From a request that no kept answer serves to its events; in the order that DESIGN §1 draws."""
         began = self._clock()
-        prepared = await self._preparation.try_prepare(model, request, self._rng)
+        prepared = await self._preparation.try_prepare(model, request, self._rng, plan.max_new_tokens)
         validation = self._clock() - began
         async with aclosing(self.models.ready(model, request.options)) as steps:
             async for step in steps:
@@ -93,15 +99,16 @@ class Gateway:
                     yield step
                 else:
                     deployment = step
-        ready = prepared or await self._preparation.prepare(deployment.model, request, self._rng)
+        ready = prepared or await self._preparation.prepare(deployment.model, request, self._rng, plan.max_new_tokens)
         queued = self._clock()
+        patience = min(plan.queue_deadline, self._rules.queue_timeout, request.options.timeout or math.inf)
         admission = deployment.admit(
             caller.tenant,
             prompt_tokens=ready.prompt_tokens,
             max_new_tokens=ready.max_new_tokens,
             choices=ready.choices,
-            weight=self._rules.weight(caller),
-            deadline=queued + min(self._rules.queue_timeout, request.options.timeout or self._rules.queue_timeout),
+            weight=plan.weight,
+            deadline=queued + patience,
         )
         async with aclosing(admission) as turns:
             async for turn in turns:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,6 +17,29 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     created: float
     email: str | None = None
+    kind: str = "user"  # user | org
+    limits: str | None = None  # JSON of what replaces fields of its plan
+    suspended: float | None = None  # since when its tokens are refused
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One account's place in an organisation. `role` is admin, write or read; all three run models."""
+
+    org_id: int
+    account_id: int
+    role: str
+    created: float
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One change by somebody. `details` never hold a token."""
+
+    id: int
+    at: float
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +91,23 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     inference_ms: int
     ended: int  # Unix microseconds
     cached: bool = False
+    images: int = 0
+    audio_ms: int = 0
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over ledger rows of one day (UTC, ISO date), account and model."""
+    """Sums over ledger rows of one day (UTC, ISO date), account, organisation and model."""
 
     day: str
     account_id: int
+    org_id: int  # 0: the account itself pays
     model: str
     requests: int
     cached: int
     prompt_tokens: int
     generated_tokens: int
+    images: int = 0
+    audio_ms: int = 0
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +129,8 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     inference_ms: int
     created: int
     ended: int | None
+    images: int = 0
+    audio_ms: int = 0
 
 
 class Accounts(Protocol):

@@ -20,7 +20,7 @@ from pronto.store.changes import Changes
 from pronto.store.ledger import SqliteLedger
 from pronto.store.sqlite import BUSY_TIMEOUT, FILE_NAME, connect, make_file
 
-SCHEMA_VERSION = "0002"  # the newest of migrations/versions; they are numbered, so that a newer one is told
+SCHEMA_VERSION = "0003"  # the newest of migrations/versions; they are numbered, so that a newer one is told
 
 
 class SqliteStore:

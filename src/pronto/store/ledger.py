@@ -21,13 +21,13 @@ _CLOSE_TIMEOUT = 15.0  # seconds
 
 _ROWS = """
     SELECT id, request_id, account_id, org_id, token_id, model, task, state, cached, finish, prompt_tokens,
-        generated_tokens, queue_ms, inference_ms, created, ended
+        generated_tokens, queue_ms, inference_ms, created, ended, images, audio_ms
     FROM ledger ORDER BY id DESC LIMIT ?
 """
 _ROWS_OF = _ROWS.replace("FROM ledger", "FROM ledger WHERE account_id = ?")
 _TOTALS = """
-    SELECT day, account_id, model, requests, cached, prompt_tokens, generated_tokens
-    FROM usage_days ORDER BY day, account_id, model
+    SELECT day, account_id, org_id, model, requests, cached, prompt_tokens, generated_tokens, images, audio_ms
+    FROM usage_days ORDER BY day, account_id, org_id, model
 """
 _TOTALS_OF = _TOTALS.replace("FROM usage_days", "FROM usage_days WHERE account_id = ?")
 # The numbers stand for RowState: with them SQLite finds the index of the few rows that are reserved.

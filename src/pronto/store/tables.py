@@ -17,8 +17,8 @@ metadata = sa.MetaData(
 
 # SQLite numbers rows by itself only where the type is spelt INTEGER, which has 64 bits there.
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_COUNTS = ("prompt_tokens", "generated_tokens", "queue_ms", "inference_ms")
-_SUMS = ("requests", "cached", "prompt_tokens", "generated_tokens")
+_COUNTS = ("prompt_tokens", "generated_tokens", "queue_ms", "inference_ms", "images", "audio_ms")
+_SUMS = ("requests", "cached", "prompt_tokens", "generated_tokens", "images", "audio_ms")
 
 
 def _count(name: str) -> sa.Column[int]:
@@ -37,7 +37,33 @@ accounts = sa.Table(
     sa.Column("plan", sa.String(40), nullable=False),
     sa.Column("created", sa.Double(), nullable=False),
     sa.Column("email", sa.String(320)),
+    sa.Column("kind", sa.String(10), nullable=False, server_default="user"),  # user | org
+    sa.Column("limits", sa.Text()),  # JSON of what replaces its plan's fields
+    sa.Column("suspended", sa.Double()),
     sa.UniqueConstraint("name"),
+)
+
+# Who belongs to an organisation, which is an account of the kind `org`.
+members = sa.Table(
+    "members",
+    metadata,
+    sa.Column("org_id", _ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("account_id", _ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("role", sa.String(20), nullable=False),  # admin | write | read
+    sa.Column("created", sa.Double(), nullable=False),
+    sa.Index(None, "account_id"),
+)
+
+# Who changed what; never a token, an answer or a prompt.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("at", sa.Double(), nullable=False),
+    sa.Column("actor", sa.String(96), nullable=False),  # an account's name, or `operator` at the command line
+    sa.Column("action", sa.String(40), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("details", sa.JSON(), nullable=False),
 )
 
 tokens = sa.Table(
@@ -111,6 +137,8 @@ usage_days = sa.Table(
     metadata,
     sa.Column("day", sa.String(10), primary_key=True),  # UTC, ISO
     sa.Column("account_id", sa.BigInteger(), primary_key=True, autoincrement=False),
+    # 0: the account itself pays. A key cannot be null.
+    sa.Column("org_id", sa.BigInteger(), primary_key=True, autoincrement=False),
     sa.Column("model", sa.Text(), primary_key=True),
     *(_count(name) for name in _SUMS),
     *(_never_negative(name) for name in _SUMS),

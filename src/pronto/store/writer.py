@@ -29,10 +29,10 @@ Values = tuple[int | str | None, ...]
 Outcome = tuple[list[Write], Exception | None]
 
 _RESERVED, _SETTLED = RowState.RESERVED.value, RowState.SETTLED.value
-_COLUMNS = 17
+_COLUMNS = 19
 _INSERT = """
     INSERT INTO ledger (id, request_id, account_id, org_id, token_id, model, task, boot, state, cached, finish,
-        prompt_tokens, generated_tokens, queue_ms, inference_ms, created, ended)
+        prompt_tokens, generated_tokens, queue_ms, inference_ms, created, ended, images, audio_ms)
     VALUES """
 # Each statement lets go of the interpreter lock and has to get it back: rows go in by as few statements as can be.
 _INSERTS = {
@@ -40,15 +40,17 @@ _INSERTS = {
 }
 _SETTLE = """
     UPDATE ledger SET state = ?, cached = ?, finish = ?, prompt_tokens = ?, generated_tokens = ?, queue_ms = ?,
-        inference_ms = ?, ended = ?
-    WHERE id = ? AND state = ? RETURNING account_id, model
+        inference_ms = ?, ended = ?, images = ?, audio_ms = ?
+    WHERE id = ? AND state = ? RETURNING account_id, org_id, model
 """
 _ADD_UP = """
-    INSERT INTO usage_days (day, account_id, model, requests, cached, prompt_tokens, generated_tokens)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (day, account_id, model) DO UPDATE SET requests = requests + excluded.requests,
+    INSERT INTO usage_days (day, account_id, org_id, model, requests, cached, prompt_tokens, generated_tokens,
+        images, audio_ms)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (day, account_id, org_id, model) DO UPDATE SET requests = requests + excluded.requests,
         cached = cached + excluded.cached, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-        generated_tokens = generated_tokens + excluded.generated_tokens
+        generated_tokens = generated_tokens + excluded.generated_tokens, images = images + excluded.images,
+        audio_ms = audio_ms + excluded.audio_ms
 """
 # The fault of one row, not of the disk.
 _BAD_ROW = (
@@ -62,23 +64,25 @@ _BAD_ROW = (
 
 
 class _Sums:
-    """What one batch adds to the roll-ups, by day, account and model."""
+    """What one batch adds to the roll-ups, by day, account, organisation and model."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[int, int, str], list[int]] = {}
+        self._sums: dict[tuple[int, int, int, str], list[int]] = {}
 
-    def add(self, account_id: int, model: str, settled: Settlement) -> None:
-        key = (settled.ended // _DAY_US, account_id, model)
+    def add(self, account_id: int, org_id: int | None, model: str, settled: Settlement) -> None:
+        key = (settled.ended // _DAY_US, account_id, org_id or 0, model)
         sums = self._sums.get(key)
         if sums is None:
-            sums = self._sums[key] = [0, 0, 0, 0]
+            sums = self._sums[key] = [0, 0, 0, 0, 0, 0]
         sums[0] += 1
         sums[1] += settled.cached
         sums[2] += settled.prompt_tokens
         sums[3] += settled.generated_tokens
+        sums[4] += settled.images
+        sums[5] += settled.audio_ms
 
     def values(self) -> list[Values]:
-        return [(_iso(day), account_id, model, *sums) for (day, account_id, model), sums in self._sums.items()]
+        return [(_iso(key[0]), *key[1:], *sums) for key, sums in self._sums.items()]
 
 
 def _iso(day: int) -> str:
@@ -176,13 +180,13 @@ class Writer:
                 rows.append(self._reserved(row))
             else:
                 rows.append(self._settled(row, settlement))
-                sums.add(row.account_id, row.model, settlement)
+                sums.add(row.account_id, row.org_id, row.model, settlement)
         connection.execute("BEGIN IMMEDIATE")
         _insert(connection, rows)
         for settlement in settlements:
             found = connection.execute(_SETTLE, _end(settlement)).fetchall()
-            for account_id, model in found:
-                sums.add(account_id, model, settlement)
+            for account_id, org_id, model in found:
+                sums.add(account_id, org_id, model, settlement)
         if added := sums.values():
             connection.executemany(_ADD_UP, added)
         connection.execute("COMMIT")
@@ -191,7 +195,7 @@ class Writer:
         # fmt: off
         return (
             row.id, row.request_id, row.account_id, row.org_id, row.token_id, row.model, str(row.task), self._boot,
-            _RESERVED, 0, None, row.prompt_tokens, 0, 0, 0, row.created, None,
+            _RESERVED, 0, None, row.prompt_tokens, 0, 0, 0, row.created, None, 0, 0,
         )
         # fmt: on
 
@@ -200,7 +204,7 @@ class Writer:
         return (
             row.id, row.request_id, row.account_id, row.org_id, row.token_id, row.model, str(row.task), self._boot,
             _SETTLED, 1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
-            end.inference_ms, row.created, end.ended,
+            end.inference_ms, row.created, end.ended, end.images, end.audio_ms,
         )
         # fmt: on
 
@@ -261,7 +265,7 @@ def _end(end: Settlement) -> Values:
     # fmt: off
     return (
         _SETTLED, 1 if end.cached else 0, end.finish, end.prompt_tokens, end.generated_tokens, end.queue_ms,
-        end.inference_ms, end.ended, end.id, _RESERVED,
+        end.inference_ms, end.ended, end.images, end.audio_ms, end.id, _RESERVED,
     )
     # fmt: on
 
