@@ -17,6 +17,7 @@ from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.plans import Plans
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
+from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
 from pronto.core.request import Options
 from pronto.edge.application import Application, build_app
@@ -39,6 +40,7 @@ from pronto.gateway.serve import Gateway, Stages
 from pronto.gateway.usage import Usage
 from pronto.observe import logger
 from pronto.settings import Settings
+from pronto.shared.counters import MemoryCounters
 from pronto.shared.memory import MemoryBlobs
 from pronto.store.base import Store
 from pronto.store.database import open_store
@@ -177,7 +179,12 @@ def _build_gateway(
             still_valid=authenticator.still_valid,
             queue_timeout=settings.queue_timeout,
         ),
-        limits=Limits(per_tenant=settings.account_concurrency, total=settings.max_concurrent_requests),
+        limits=Limits(
+            MemoryCounters(),
+            SteadyClock(),
+            per_tenant=settings.account_concurrency,
+            total=settings.max_concurrent_requests,
+        ),
         cache=Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
         preparation=Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
         usage=Usage(store.ledger, lambda: time.time_ns() // 1000),

@@ -32,6 +32,7 @@ from pronto.wire.tgi.dialect import TgiDialect
 
 Scope = dict[str, Any]
 
+KNOWN_HOSTS = 64
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
@@ -54,6 +55,7 @@ class Application:
     def __init__(self, inference: Inference, pages: dict[str, Handler], health: Health, rng: random.Random) -> None:
         self._routes, self._inference, self._pages = Routes(), inference, pages
         self._rng = rng
+        self._hosts: set[str] = set()  # those that were found to be well-formed
         self.health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +75,7 @@ class Application:
             headers["x-request-id"] = request_id  # some formats repeat it in the bodies of errors
         extra = [(b"x-request-id", request_id.encode()), *_CORS]
         try:
-            _check_host(scope["headers"])
+            self._check_host(scope["headers"], headers)
             if scope["method"] == "OPTIONS":
                 await send_whole(send, 204, _preflight(headers) + extra, b"")
                 return
@@ -87,6 +89,19 @@ class Application:
             await send_whole(send, response.status, response.headers + extra, response.body)
             return
         await self._inference.serve(Exchange(match, headers, request_id, extra, (receive, send)))
+
+    def _check_host(self, pairs: Headers, headers: dict[str, str]) -> None:
+        host = headers.get("host")
+        is_known = host is None or host in self._hosts
+        if is_known and len(pairs) == len(headers):  # nothing is there twice
+            return
+        hosts = [value for name, value in pairs if name == b"host"]
+        if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
+            raise bad_host()
+        if host is not None:
+            if len(self._hosts) >= KNOWN_HOSTS:
+                self._hosts.clear()
+            self._hosts.add(host)
 
     async def _page(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path_params"] = {"model": match.model}
@@ -122,12 +137,6 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
     return Application(Inference(rooms, dialects), page_table(rooms, health), health, rng or random.Random())
-
-
-def _check_host(headers: list[tuple[bytes, bytes]]) -> None:
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
-        raise bad_host()
 
 
 def _is_openai(path: str) -> bool:
