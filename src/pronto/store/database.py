@@ -121,7 +121,7 @@ async def open_store(data_dir: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> S
 
 async def _bring_up_to_date(path: Path, busy_timeout: float) -> None:
     with closing(connect(path, busy_timeout)) as connection:
-        version = _version(connection)
+        version = schema_version(connection)
         if version == SCHEMA_VERSION:
             return
         if version is not None and version > SCHEMA_VERSION:
@@ -133,7 +133,7 @@ async def _bring_up_to_date(path: Path, busy_timeout: float) -> None:
     await asyncio.to_thread(_upgrade, path, busy_timeout)
 
 
-def _version(connection: sqlite3.Connection) -> str | None:
+def schema_version(connection: sqlite3.Connection) -> str | None:
     """The schema's version; None for an empty database."""
     is_versioned = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if is_versioned else None
