@@ -1,8 +1,11 @@
 """Whose token it is, who pays, what was used, and tokens that have leaked: over a real store."""
 
+import asyncio
 import csv
 import io
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from pronto.accounts.tokens import mint
 from pronto.core.identity import INFERENCE_SCOPE, Role
+from pronto.store.sqlite import FILE_NAME
 from tests.http.house_scene import House, open_house
 
 
@@ -140,8 +144,18 @@ async def test_leaked_tokens_are_refused_at_once(house: House) -> None:
     answers = [await house.client.post("/api/credentials/revoke", json={"credentials": reported}) for _ in range(2)]
     assert [(answer.status_code, answer.content) for answer in answers] == [(202, b"")] * 2
     assert [(await house.ask(headers)).status_code for headers in (ann, bob, more)] == [401, 200, 401]
-    entries = [entry for entry in await house.store.audit.list() if entry.action == "token.report"]
+    entries = [entry for entry in await house.store.audit.list() if entry.action == "token.revoke"]
     assert [(entry.actor, entry.subject) for entry in entries] == [("anonymous", "ann")] * 2
+
+
+async def test_a_report_of_nothing_good_waits_for_nobody(house: House, tmp_path: Path) -> None:
+    """Everybody may ask, so asking must not hold up those who write."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        body = {"credentials": [mint() for _ in range(1000)]}
+        answer = await asyncio.wait_for(house.client.post("/api/credentials/revoke", json=body), 2.0)
+        holder.execute("ROLLBACK")
+    assert answer.status_code == 202
 
 
 async def test_nothing_is_learned_by_reporting(house: House) -> None:

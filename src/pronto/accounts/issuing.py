@@ -70,22 +70,23 @@ class Issuing:
     async def revoke(self, ids: Sequence[int]) -> list[Token]:
         """Those that were good until now. Nothing is revoked when one of them is unknown."""
         async with self._store.transaction():
-            rows = [await self._find(id) for id in ids]
-            revoked = [row for row in rows if await self._store.tokens.revoke(row.id, self._now())]
-            for row in revoked:
-                await self._note("token.revoke", row, await self._owner(row))
-        return revoked
+            return await self._revoke([await self._find(id) for id in ids])
 
     async def revoke_reported(self, credentials: Sequence[str]) -> int:
         """Revoke what somebody holds, who proves it by showing it; how many were good until now."""
         digests = list(dict.fromkeys(digest(one) for one in credentials if looks_valid(one)))
-        if not digests:
+        # Looked for before anything is locked: everybody may ask, and mostly with nothing.
+        found = await self._store.tokens.find(digests) if digests else ()
+        if not found:
             return 0
+        return len(await self._revoke(found))
+
+    async def _revoke(self, rows: Sequence[Token]) -> list[Token]:
         async with self._store.transaction():
-            revoked = await self._store.tokens.revoke_all(digests, self._now())
+            revoked = [row for row in rows if await self._store.tokens.revoke(row.id, self._now())]
             for row in revoked:
-                await self._note("token.report", row, await self._owner(row))
-        return len(revoked)
+                await self._note("token.revoke", row, await self._owner(row))
+        return revoked
 
     def _check_admin(self, scopes: Sequence[str]) -> None:
         if names.is_for_admins(scopes) and not self._may_make_admins:

@@ -117,17 +117,14 @@ class SqlTokens:
                 await session.count_change()
         return is_done
 
-    async def revoke_all(self, digests: Sequence[bytes], when: float) -> Sequence[Token]:
-        revoked: list[Token] = []
-        async with self._sessions.writing() as session:
+    async def find(self, digests: Sequence[bytes]) -> Sequence[Token]:
+        found: list[Token] = []
+        async with self._sessions.reading() as session:
             for start in range(0, len(digests), _BATCH):
                 some = tokens.c.digest.in_(digests[start : start + _BATCH])
-                statement = tokens.update().where(some, tokens.c.revoked.is_(None)).values(revoked=when)
-                found = await session.execute(statement.returning(*_TOKEN_COLUMNS))
-                revoked += [_token(dict(row)) for row in found.mappings()]
-            if revoked:
-                await session.count_change()
-        return revoked
+                query = sa.select(*_TOKEN_COLUMNS).where(some, tokens.c.revoked.is_(None))
+                found += [_token(dict(row)) for row in (await session.execute(query)).mappings()]
+        return found
 
     async def rotate(self, id: int, digest: bytes, last4: str) -> bool:
         statement = tokens.update().where(tokens.c.id == id, tokens.c.revoked.is_(None))

@@ -186,8 +186,8 @@ class Tokens(Protocol):
         """False when there is no such token or it was revoked before."""
         ...
 
-    async def revoke_all(self, digests: Sequence[bytes], when: float) -> Sequence[Token]:
-        """Those of them that were good until now; what is not known is passed over."""
+    async def find(self, digests: Sequence[bytes]) -> Sequence[Token]:
+        """Those of them that are known and not revoked."""
         ...
 
     async def rotate(self, id: int, digest: bytes, last4: str) -> bool:
