@@ -17,7 +17,7 @@ from pronto.edge.ports import Rooms
 from pronto.store.base import Token
 
 
-class TokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewTokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A new token. `expires`: 30d, 12h, 2030-12-31 (UTC) or never."""
 
     user: str
@@ -43,7 +43,7 @@ class TokenShown(msgspec.Struct, frozen=True, kw_only=True):
     token: str | msgspec.UnsetType = msgspec.UNSET  # in the answer that makes it, and never again
 
 
-_decoder = msgspec.json.Decoder(TokenBody)
+_decoder = msgspec.json.Decoder(NewTokenBody)
 
 
 class AdminTokens:

@@ -11,7 +11,7 @@ from pronto import __version__
 from pronto.accounts.usage_report import UsageReport
 from pronto.edge.account_pages import RevokeBody
 from pronto.edge.admin_pages import ChangeBody, MemberBody, OrgBody, UserBody
-from pronto.edge.admin_tokens import TokenBody, TokenShown
+from pronto.edge.admin_tokens import NewTokenBody, TokenShown
 from pronto.edge.routes import TABLE, Route
 from pronto.gateway.models import ModelInfo
 from pronto.wire.anthropic.body import CountBody, MessagesBody
@@ -76,7 +76,7 @@ _BODIES = (
     *(TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody),
     *(ChatBody, ChatAnswer, CompletionBody, CompletionAnswer, ModelBody, ModelList, OpenAiErrorBody),
     *(ResponseRequest, ResponseDocument),
-    *(RevokeBody, UserBody, OrgBody, ChangeBody, MemberBody, TokenBody, TokenShown, UsageReport),
+    *(RevokeBody, UserBody, OrgBody, ChangeBody, MemberBody, NewTokenBody, TokenShown, UsageReport),
 )
 _PAGES = {
     "models": ("array", "ModelInfo"),
@@ -97,7 +97,7 @@ _PAGE_BODIES = {
     "admin-add-org": "OrgBody",
     "admin-change": "ChangeBody",
     "admin-set-member": "MemberBody",
-    "admin-create-token": "TokenBody",
+    "admin-create-token": "NewTokenBody",
 }
 _PAGE_STATUSES = {
     "revoke-credentials": "202",
