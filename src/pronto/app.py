@@ -51,6 +51,7 @@ CHANGE_POLL = 0.05  # seconds; a change made by another process is seen within t
 FLUSH_EVERY = 30.0  # seconds between writes of `last used`
 TIDY_EVERY = 60.0  # seconds between looks for kept conversations that have expired or are too many
 DRAIN_POLL = 0.02  # seconds
+DAY_US = 86_400_000_000  # microseconds
 MEMORY_SHARE = 0.8  # of what is free at start, for models
 
 
@@ -118,6 +119,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                     authenticator=authenticator,
                     conversations=_conversations(settings, store),
                     plans=plans,
+                    store=store,
                     settings=settings,
                     metrics=_metrics(machine.fleet, gateway),
                 )
@@ -260,6 +262,8 @@ async def _tidy(app: App) -> None:
     """A database that cannot be written now is met again, and reported, by whoever asks for an answer."""
     with contextlib.suppress(StorageFailed):
         await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
+        if days := app.settings.ledger_retention_days:
+            await app.store.ledger.forget(time.time_ns() // 1000 - days * DAY_US)
 
 
 async def _start_preparation(preparing: PreparationWorkers) -> None:
