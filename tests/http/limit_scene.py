@@ -75,10 +75,10 @@ class Scene:
 
 
 @asynccontextmanager
-async def open_scene(folder: Path, **overrides: object) -> AsyncIterator[Scene]:
+async def open_scene(folder: Path, **overrides: int) -> AsyncIterator[Scene]:
     """A server over the data directory `folder`; a second one may follow when the first is closed."""
     (folder / "catalog.toml").write_text(CATALOG)
-    settings = Settings(data_dir=folder, log_requests="none", drain_timeout=5, **overrides)  # type: ignore[arg-type]
+    settings = Settings(data_dir=folder, log_requests="none", drain_timeout=5, **overrides)
     ready: asyncio.Future[Scene] = asyncio.get_running_loop().create_future()
     running = asyncio.create_task(_run(settings, ready))
     await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
