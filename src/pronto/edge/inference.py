@@ -116,7 +116,7 @@ class Inference:
             else:
                 body, outcome = await collect(events, encoder)
                 exchange.status = 200
-                await send_whole(exchange.send, 200, encoder.headers + exchange.extra, body)
+                await send_whole(exchange.send, 200, encoder.headers + outcome.headers + exchange.extra, body)
         except asyncio.CancelledError:
             if not watch.client_left:
                 raise

@@ -21,16 +21,26 @@ JOIN_BYTES = 64 * 1024  # ready events are joined up to this
 class Outcome:
     """What is known of an answer when it is over; filled in as it goes."""
 
-    __slots__ = ("done", "error", "first_token", "is_cached")
+    __slots__ = ("done", "error", "first_token", "is_cached", "queue_position")
 
     def __init__(self) -> None:
         self.done: Done | None = None
         self.error: ProntoError | None = None  # in a stream whose status had been sent
         self.first_token: float | None = None  # seconds from the start of the stream's work
         self.is_cached = False
+        self.queue_position: int | None = None  # on entering the queue; None: it did not wait there
+
+    @property
+    def headers(self) -> Headers:
+        """What the wait adds to an answer's headers, in every dialect."""
+        position = self.queue_position
+        return [] if position is None else [(b"x-queue-position", b"%d" % position)]
 
     def note(self, event: Event) -> None:
-        if isinstance(event, Started):
+        if isinstance(event, Waiting):
+            if self.queue_position is None:
+                self.queue_position = event.position
+        elif isinstance(event, Started):
             self.is_cached = event.age is not None
         elif isinstance(event, Done):
             self.done = event
@@ -49,7 +59,7 @@ async def collect(events: AsyncGenerator[Event, None], encoder: Encoder) -> tupl
     async with aclosing(events):
         async for event in events:
             kind, body = type(event), feed(event)
-            if kind is Started or kind is Done:
+            if kind is not Token:
                 outcome.note(event)
         # Not left at Done: closed early, the gateway would take its client for gone.
     if outcome.done is None:
@@ -108,6 +118,7 @@ class Stream:
                 if self._size > JOIN_BYTES:
                     await self._write()
             elif kind is Waiting:
+                self.outcome.note(event)
                 self._hear_waiting(self._encoder.feed(event))
             else:
                 self.outcome.note(event)
@@ -156,7 +167,7 @@ class Stream:
             self._ready, self._size = [], 0
         self._last = self._loop.time()
         self._timer = self._loop.call_later(self._silence, self._break_silence)
-        headers = [*self._encoder.headers, *self._headers]
+        headers = [*self._encoder.headers, *self.outcome.headers, *self._headers]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _write(self) -> None:
