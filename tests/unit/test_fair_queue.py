@@ -75,6 +75,17 @@ def test_idle_time_is_not_saved_up_while_nobody_waits() -> None:
     assert served(queue, 20, 10).count("idler") == pytest.approx(10, abs=1)
 
 
+def test_who_comes_back_to_an_idle_device_has_saved_nothing_up() -> None:
+    counters = Counters()
+    for _ in range(10):
+        counters.serve_at_once(Share("busy", "m"))
+        counters.charge(Share("busy", "m"), 100)
+    counters.serve_at_once(Share("idler", "m"))
+    assert counters.tenants.of("idler") == 900  # where the busy one stood when it was let in last
+    counters.serve_at_once(Share("busy", "n"))
+    assert counters.members("busy").of("n") == 900
+
+
 def test_a_tenant_at_its_bound_is_passed_over() -> None:
     queue = filled("a", "b", each=2)
     assert [queue.pop(lambda t: t.tenant != "a").tenant for _ in range(2)] == ["b", "b"]  # type: ignore[union-attr]  # the queue is not empty
