@@ -60,7 +60,7 @@ class Scene:
 
 
 def endure(pipeline: Any, work: dict[str, Any], in_flight: int) -> dict[str, Any]:
-    """Keep `in_flight` requests in the pipeline, those that arrived included, until every arrival had its first token."""
+    """Keep `in_flight` requests inside, those that arrived included, until every arrival had its first token."""
     scene = Scene(pipeline, itertools.cycle(work["flood"]))
     arrivals = [(at, prompt) for at, prompt in work["arrivals"]]
     began = time.perf_counter()

@@ -182,7 +182,7 @@ def main() -> None:
     bars = {"bare, a slot kept free": yardstick["free"].firsts["all"]}
     bars["bare, first come, first served"] = yardstick["full"].firsts["all"]
     bars |= {f"{who}, flood on the {place}": s for place, side in seen.items() for who, s in side.firsts.items()}
-    rows = [(name, *(percentile(firsts, share) * 1000 for share in (0.5, 0.95))) for name, firsts in bars.items()]
+    rows = [(name, percentile(firsts, 0.5) * 1000, percentile(firsts, 0.95) * 1000) for name, firsts in bars.items()]
     table(("time to first token, ms", "p50", "p95"), rows)
     speeds = {"bare, a slot kept free": yardstick["free"], "bare, all slots used": yardstick["full"], **seen}
     table(("tokens a second", "all"), [(name, side.per_second) for name, side in speeds.items()])
