@@ -21,6 +21,7 @@ class Scene:
     def __init__(self, pipeline: Any, flood: Iterator[list[int]]) -> None:
         self._pipeline, self._flood, self._config = pipeline, flood, greedy()
         self._ids = itertools.count(1000)
+        self._line: list[tuple[list[int], float | None]] = []  # those that wait, in the order of their arrival
         self._running: dict[int, Any] = {}
         self._asked: dict[int, float] = {}  # of arrivals, when they came
         self.firsts: list[float] = []
@@ -32,13 +33,19 @@ class Scene:
 
     def fill(self, most: int) -> None:
         """Requests of the flood, until there are so many of all kinds."""
-        while len(self._running) < most:
-            self._add(next(self._flood))
+        while len(self._running) + len(self._line) < most:
+            self._line.append((next(self._flood), None))
 
     def arrive(self, prompt: list[int], at: float) -> None:
-        self._asked[self._add(prompt)] = at
+        self._line.append((prompt, at))
 
-    def step(self) -> None:
+    def step(self, slots: int) -> None:
+        """First come, first served: the pipeline's own line is not one, it takes in more than `max_num_seqs`."""
+        while self._line and len(self._running) < slots:
+            prompt, at = self._line.pop(0)
+            id = self._add(prompt)
+            if at is not None:
+                self._asked[id] = at
         self._pipeline.step()
         now = time.perf_counter()
         for id, handle in list(self._running.items()):
@@ -66,7 +73,7 @@ def endure(pipeline: Any, work: dict[str, Any], in_flight: int) -> dict[str, Any
     began = time.perf_counter()
     while time.perf_counter() < began + SETTLE:
         scene.fill(in_flight)
-        scene.step()
+        scene.step(work["slots"])
     opened, before = time.perf_counter(), scene.tokens
     waiting = [(opened + at, prompt) for at, prompt in arrivals]
     while waiting or len(scene.firsts) < len(arrivals):
@@ -74,11 +81,11 @@ def endure(pipeline: Any, work: dict[str, Any], in_flight: int) -> dict[str, Any
             at, prompt = waiting.pop(0)
             scene.arrive(prompt, at)
         scene.fill(in_flight)
-        scene.step()
+        scene.step(work["slots"])
     seconds = time.perf_counter() - opened
     tokens = scene.tokens - before
     while scene.size:
-        scene.step()
+        scene.step(0)
     return {"firsts": scene.firsts, "tokens": tokens, "seconds": seconds}
 
 

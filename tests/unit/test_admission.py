@@ -1,6 +1,7 @@
 """The door of a deployment under a virtual clock."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -57,6 +58,47 @@ async def test_the_cache_bounds_as_the_slots_do_and_one_alone_always_fits() -> N
     assert isinstance(await anext(waiting), Waiting)
     large.release()
     assert isinstance(await anext(waiting), Permit)
+
+
+async def test_a_tenant_has_only_so_much_unread_before_a_newcomer() -> None:
+    clock = Clock()
+    capabilities = Capabilities(slots=32, step_tokens=1000)
+    admission = Admission(capabilities, queue_size=10, clock=clock)
+
+    def come(tenant: str, prompt_tokens: int) -> AsyncGenerator[Waiting | Permit, None]:
+        need = admission.need(Share(tenant), prompt_tokens=prompt_tokens, max_new_tokens=10, choices=1)
+        return admission.admit(need, 1e9)
+
+    first, second, third = come("flood", 200), come("flood", 50), come("flood", 900)
+    inside = await anext(first)
+    assert isinstance(inside, Permit)
+    assert isinstance(await anext(second), Permit)
+    assert isinstance(await anext(third), Waiting)
+    assert isinstance(await anext(come("newcomer", 900)), Permit)
+    inside.charge(1)  # the first token: 50 tokens are unread, and 900 more would be too many
+    assert admission.waiting == 1
+    inside.release()
+    assert admission.waiting == 1
+    left = await anext(come("other", 0))
+    none = await anext(come("other", 0))
+    assert isinstance(left, Permit)
+    assert isinstance(none, Permit)
+    left.release()
+    none.release()
+    await third.aclose()
+    assert admission.free_slots == 30
+
+
+async def test_a_prompt_may_go_alone_however_long_it_is() -> None:
+    clock = Clock()
+    admission = Admission(Capabilities(slots=32, step_tokens=1000), queue_size=10, clock=clock)
+    needs = [admission.need(Share("a"), prompt_tokens=5000, max_new_tokens=10, choices=1) for _ in range(2)]
+    inside, waiting = await anext(admission.admit(needs[0], 1e9)), admission.admit(needs[1], 1e9)
+    assert isinstance(inside, Permit)
+    assert isinstance(await anext(waiting), Waiting)
+    inside.charge(1)
+    assert isinstance(await anext(waiting), Permit)
+    assert admission.free_slots == 30
 
 
 async def test_nobody_overtakes_a_request_that_waits_for_room() -> None:

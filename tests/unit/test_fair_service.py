@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pronto.core.errors import DeadlineExceeded, Overloaded
 from pronto.engines.base import Capabilities
-from pronto.fleet.admission import FAIR_SHARE, Admission, Permit
+from pronto.fleet.admission import Admission, Permit
 from pronto.fleet.fair_queue import INPUT_PRICE, OUTPUT_PRICE
+from pronto.fleet.room import FAIR_SHARE
 from pronto.fleet.shares import Share
 
 SHARES = (Share("org", "m"), Share("org", "n"), Share("free", "f"), Share("pro", "p", 4.0))

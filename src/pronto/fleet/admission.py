@@ -14,33 +14,24 @@ from pronto.core.events import Waiting
 from pronto.engines.base import Capabilities
 from pronto.fleet.fair_queue import INPUT_PRICE, OUTPUT_PRICE, FairQueue, QueueFull, Ticket
 from pronto.fleet.pace import Pace
+from pronto.fleet.room import Need, Room
 from pronto.fleet.shares import Counters, Share
 
 NEWS = 1.0  # seconds between two Waiting events
 POSITIONS_AGE = 0.5  # seconds for which an order of the queue is good enough for telling
-FAIR_SHARE = 0.75  # of the slots: the most that one tenant holds
 RETRY = (1.0, 60.0)  # seconds: bounds of what a refused client is told
-
-
-class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request takes. `tokens` of the KV cache; `cost` in priced tokens, as expected."""
-
-    share: Share
-    prompt_tokens: int
-    slots: int
-    tokens: int
-    cost: float
 
 
 class Permit:
     """Slots and room in the KV cache. Releasing twice is harmless."""
 
-    __slots__ = ("_admission", "charged", "granted", "need")
+    __slots__ = ("_admission", "charged", "granted", "is_read", "need")
 
     def __init__(self, admission: "Admission", need: Need, granted: float) -> None:
         self._admission: Admission | None = admission
         self.need, self.granted = need, granted
         self.charged = need.prompt_tokens * INPUT_PRICE  # priced tokens so far
+        self.is_read = False  # the prompt, by the engine
 
     @property
     def is_held(self) -> bool:
@@ -52,6 +43,9 @@ class Permit:
             priced = tokens * OUTPUT_PRICE
             self.charged += priced
             self._admission.charge(self.need.share, priced)
+            if not self.is_read:
+                self.is_read = True
+                self._admission.read(self)
 
     def release(self) -> None:
         admission, self._admission = self._admission, None
@@ -100,15 +94,9 @@ class Admission:
         clock: Callable[[], float],
         counters: Counters | None = None,
     ) -> None:
-        self._slots = max(1, capabilities.slots)
-        self._tokens = capabilities.kv_tokens or math.inf
-        self._kv_tokens = capabilities.kv_tokens
-        self._tenant_slots = max(1, int(self._slots * FAIR_SHARE))
+        self._room, self._kv_tokens = Room(capabilities), capabilities.kv_tokens
         self._queue: FairQueue[_Entry] = FairQueue(queue_size, counters)
         self._clock, self._pace = clock, Pace()
-        self._held: dict[str, int] = {}
-        self._free_slots = self._slots
-        self._free_tokens = self._tokens
         self._running_cost = 0.0  # of those inside, as expected
         self._order: tuple[float, dict[int, _Spot]] = (-math.inf, {})
         self._is_paused = False
@@ -121,7 +109,7 @@ class Admission:
 
     @property
     def free_slots(self) -> int:
-        return self._free_slots
+        return self._room.free_slots
 
     def need(self, share: Share, *, prompt_tokens: int, max_new_tokens: int, choices: int) -> Need:
         """Raises InvalidInput for what does not fit even alone."""
@@ -135,7 +123,7 @@ class Admission:
         return Need(
             share=share,
             prompt_tokens=prompt_tokens,
-            slots=min(choices, self._tenant_slots),
+            slots=min(choices, self._room.tenant_slots),
             tokens=min(choices * each, self._kv_tokens) if self._kv_tokens else 0,
             cost=INPUT_PRICE * prompt_tokens + OUTPUT_PRICE * choices * max_new_tokens,
         )
@@ -147,7 +135,7 @@ class Admission:
         """
         if self._closed is not None:
             raise self._closed
-        if not self._queue and not self._is_paused and self._has_room(need) and self._is_within_share(need):
+        if not self._queue and not self._is_paused and self._room.fits(need) and self._room.allows(need):
             self._queue.counters.serve_at_once(need.share)
             yield self._grant(need)
             return
@@ -191,7 +179,7 @@ class Admission:
 
     def _advance(self) -> None:
         """Let in who is next while there is room. Nobody overtakes a request that waits for room."""
-        while self._free_slots > 0 and not self._is_paused:
+        while self._room.free_slots > 0 and not self._is_paused:
             ticket = self._queue.peek(self._may_go)
             if ticket is None:
                 break
@@ -200,46 +188,38 @@ class Admission:
                 self._queue.remove(ticket)
                 entry.fail(_too_late())
                 continue
-            if not self._has_room(entry.need):
+            if not self._room.fits(entry.need):
                 break
             self._queue.take(ticket)
             entry.place.set_result(self._grant(entry.need))
         self._pace.watch(self._clock(), is_waiting=bool(self._queue))
 
     def _grant(self, need: Need) -> Permit:
-        tenant = need.share.tenant
         self._queue.charge(need.share, need.prompt_tokens * INPUT_PRICE)
-        self._free_slots -= need.slots
-        self._free_tokens -= need.tokens
-        self._held[tenant] = self._held.get(tenant, 0) + need.slots
+        self._room.take(need)
         self._running_cost += need.cost
         self.running += 1
         return Permit(self, need, self._clock())
 
-    def _has_room(self, need: Need) -> bool:
-        return need.slots <= self._free_slots and need.tokens <= self._free_tokens
-
-    def _is_within_share(self, need: Need) -> bool:
-        return self._held.get(need.share.tenant, 0) + need.slots <= self._tenant_slots
-
     def _may_go(self, ticket: Waiter) -> bool:
-        return self._is_within_share(ticket.item.need)
+        return self._room.allows(ticket.item.need)
 
     def charge(self, share: Share, priced: float) -> None:
         """Called by permits."""
         self._queue.charge(share, priced)
 
+    def read(self, permit: Permit) -> None:
+        """Called by permits with their first token, once each."""
+        self._room.read(permit.need)
+        if self._queue:
+            self._advance()
+
     def take_back(self, permit: Permit) -> None:
         """Called by permits, once each."""
         need, now = permit.need, self._clock()
-        tenant = need.share.tenant
-        self._free_slots += need.slots
-        self._free_tokens += need.tokens
-        held = self._held[tenant] - need.slots
-        if held:
-            self._held[tenant] = held
-        else:
-            del self._held[tenant]
+        if not permit.is_read:
+            self._room.read(need)
+        self._room.give_back(need)
         self._running_cost -= need.cost
         self.running -= 1
         self._pace.finished(now, now - permit.granted, need.cost, permit.charged)
@@ -285,7 +265,7 @@ class Admission:
 
     def _predict(self, spot: _Spot) -> float | None:
         """Seconds until one who stands there is let in: those before, and one of those inside, must have left."""
-        running = self.running or self._slots
+        running = self.running or self._room.slots
         usual = self._running_cost / self.running if self.running else 0.0
         return self._pace.seconds(spot.before + usual, spot.position / running)
 
