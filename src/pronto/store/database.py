@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import Accounts, Conversations, Tokens
+from pronto.store.base import Accounts, Answers, Conversations, Tokens
 from pronto.store.changes import Changes
 from pronto.store.ledger import SqliteLedger
 from pronto.store.sqlite import BUSY_TIMEOUT, FILE_NAME, connect, make_file
 
-SCHEMA_VERSION = "0003"  # the newest of migrations/versions; they are numbered, so that a newer one is told
+SCHEMA_VERSION = "0004"  # the newest of migrations/versions; they are numbered, so that a newer one is told
 
 
 class SqliteStore:
@@ -35,7 +35,7 @@ class SqliteStore:
             target=importlib.import_module, args=("pronto.store.accounts",), name="store-import", daemon=True
         )
         self._importing.start()
-        self._parts: tuple[Accounts, Tokens, Conversations] | None = None
+        self._parts: tuple[Accounts, Tokens, Conversations, Answers] | None = None
 
     @property
     def accounts(self) -> Accounts:
@@ -48,6 +48,10 @@ class SqliteStore:
     @property
     def conversations(self) -> Conversations:
         return self._sql()[2]
+
+    @property
+    def answers(self) -> Answers:
+        return self._sql()[3]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None, None]:
@@ -66,14 +70,20 @@ class SqliteStore:
         self._changes.close()
         await asyncio.to_thread(self._importing.join, 10.0)
 
-    def _sql(self) -> tuple[Accounts, Tokens, Conversations]:
+    def _sql(self) -> tuple[Accounts, Tokens, Conversations, Answers]:
         if self._parts is None:
             from pronto.store.accounts import SqlAccounts, SqlTokens
+            from pronto.store.answers import SqlAnswers
             from pronto.store.conversations import SqlConversations
             from pronto.store.sessions import Sessions
 
             sessions = self._sessions = Sessions(self._path, self._busy_timeout, self._changes)
-            self._parts = SqlAccounts(sessions, time.time), SqlTokens(sessions), SqlConversations(sessions)
+            self._parts = (
+                SqlAccounts(sessions, time.time),
+                SqlTokens(sessions),
+                SqlConversations(sessions),
+                SqlAnswers(sessions),
+            )
         return self._parts
 
 
