@@ -115,6 +115,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                     gateway=gateway,
                     authenticator=authenticator,
                     conversations=_conversations(settings, store),
+                    answers=store.answers,
                     plans=plans,
                     settings=settings,
                     metrics=_metrics(machine.fleet, gateway),
@@ -253,6 +254,7 @@ async def _tidy(app: App) -> None:
     """A database that cannot be written now is met again, and reported, by whoever asks for an answer."""
     with contextlib.suppress(StorageFailed):
         await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
+        await app.store.answers.tidy(time.time(), most_bytes=app.settings.answers_mb * 2**20)
 
 
 async def _start_preparation(preparing: PreparationWorkers) -> None:

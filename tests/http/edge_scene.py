@@ -37,6 +37,8 @@ from pronto.edge.ports import Rooms
 from pronto.gateway.conversation import Conversations
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
+from pronto.store.base import Answers
+from pronto.store.memory_answers import MemoryAnswers
 from pronto.store.memory_conversations import MemoryConversations
 
 TOKEN, OTHER_TOKEN = "hf_valid", "hf_other"
@@ -210,7 +212,7 @@ class Gatekeeper:
         raise Unauthenticated("Please send your token: `Authorization: Bearer hf_...`")
 
 
-def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
+def build(source: Source, answers: Answers | None = None, **overrides: object) -> tuple[Application, Metrics]:
     metrics = Metrics()
     settings = Settings(log_requests="none", **overrides)
     kept = Conversations(MemoryConversations(), ttl=60.0, account_bytes=1_000_000, now=time.time)
@@ -218,6 +220,7 @@ def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
         gateway=source,
         authenticator=Gatekeeper(),
         conversations=kept,
+        answers=answers or MemoryAnswers(),
         plans=Plans(),
         settings=settings,
         metrics=metrics,

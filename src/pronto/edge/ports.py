@@ -14,6 +14,7 @@ from pronto.edge.metrics import Metrics
 from pronto.gateway.conversation import Kept, Serve
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
+from pronto.store.base import Answers
 
 
 class ModelsPort(Protocol):
@@ -65,6 +66,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewayPort
     authenticator: AuthenticatorPort
     conversations: ConversationsPort
+    answers: Answers
     plans: Plans
     settings: Settings
     metrics: Metrics
