@@ -15,6 +15,7 @@ import uvicorn
 from pronto.app import App, open_app
 from pronto.edge.guard import server_config
 from pronto.settings import Settings
+from pronto.store.base import RowState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -133,6 +134,37 @@ async def test_a_client_that_leaves_frees_its_place(house: House) -> None:
     while house.app.gateway.limits.in_work:
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_a_request_that_is_stopped_by_id_is_settled_with_what_it_made(house: House) -> None:
+    body = {"inputs": "Hello", "parameters": {"max_new_tokens": 1000}, "stream": True}
+    headers = {"x-wait-for-model": "1", "x-request-id": "stop-me"}
+    async with house.client.stream("POST", "/models/acme/slow-2s", json=body, headers=headers) as answer:
+        parts = answer.aiter_text()
+        shown = await anext(parts)
+        assert [one["id"] for one in (await house.client.get("/api/requests")).json()] == ["stop-me"]
+        assert (await house.client.delete("/api/requests/stop-me")).status_code == 202
+        async for part in parts:
+            shown += part
+    assert frames(shown)[-1]["error_type"] == "cancelled"
+    deadline = asyncio.get_running_loop().time() + 10
+    while house.app.gateway.limits.in_work:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+    [row] = [row for row in await house.app.store.ledger.rows() if row.request_id == "stop-me"]
+    assert (row.state, row.finish) == (RowState.SETTLED, "cancelled")
+    assert len(frames(shown)) - 1 <= row.generated_tokens < 1000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_repeated_request_costs_nothing(house: House, stream: bool) -> None:
+    body = {"inputs": "Once", "parameters": {"max_new_tokens": 4}, "stream": stream}
+    key = f"key-{stream}"
+    first, again = [await house.post("/models/echo", body, idempotency_key=key, x_request_id=key) for _ in range(2)]
+    assert first.content == again.content
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["x-compute-type"] == first.headers["x-compute-type"] == "cpu"
+    assert len([row for row in await house.app.store.ledger.rows() if row.request_id == key]) == 1
 
 
 async def test_descriptions(house: House) -> None:

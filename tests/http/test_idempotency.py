@@ -1,0 +1,233 @@
+"""Requests with an Idempotency-Key: asked again, they get the first answer, and nothing is done a second time."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from pronto.core.errors import StorageFailed
+from pronto.store.base import KeptAnswer
+from pronto.store.memory_answers import MemoryAnswers
+from tests.http.edge_scene import AUTH, OTHER_TOKEN, Running, Source, build, running
+
+PROMPT = {"inputs": "Hello"}
+CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
+OTHER = {"authorization": f"Bearer {OTHER_TOKEN}"}
+
+
+class Answers(MemoryAnswers):
+    """Counts what is kept; can be made to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[KeptAnswer] = []
+        self.is_broken = False
+
+    async def keep(self, answer: KeptAnswer, *, most_bytes: int) -> None:
+        if self.is_broken:
+            raise StorageFailed
+        self.kept.append(answer)
+        await super().keep(answer, most_bytes=most_bytes)
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+async def client(source: Source, answers: Answers) -> AsyncIterator[httpx.AsyncClient]:
+    app, _ = build(source, answers, max_body_kb=4)
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # an ASGI application
+    async with httpx.AsyncClient(transport=transport, base_url="http://server:8080") as client:
+        yield client
+
+
+def keyed(key: str = "k1", **more: str) -> dict[str, str]:
+    return AUTH | {"idempotency-key": key} | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+BODIES = {
+    "/models/gpt2": PROMPT,
+    "/models/calls": PROMPT | {"stream": True},
+    "/generate": PROMPT,
+    "/v1/chat/completions": CHAT,
+    "/v1/responses": {"model": "tiny", "input": "Hello"},
+    "/v1/messages": CHAT | {"max_tokens": 5},
+    "/api/chat": CHAT,
+    "/tokenize": PROMPT,
+}
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_the_same_answer_again(client: httpx.AsyncClient, source: Source, path: str) -> None:
+    first = await client.post(path, json=BODIES[path], headers=keyed())
+    again = await client.post(path, json=BODIES[path], headers=keyed())
+    assert first.status_code == again.status_code == 200
+    assert first.content == again.content
+    assert len(source.asked) == 1
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" in again.headers["access-control-expose-headers"]
+    own = {"idempotent-replayed", "x-request-id", "content-length"}
+    kept = {name: value for name, value in first.headers.items() if name not in own}
+    assert kept == {name: value for name, value in again.headers.items() if name not in own}
+    assert first.headers["x-request-id"] != again.headers["x-request-id"]
+
+
+async def test_keys_and_accounts_are_apart(client: httpx.AsyncClient, source: Source) -> None:
+    await client.post("/models/gpt2", json=PROMPT, headers=keyed("a"))
+    await client.post("/models/gpt2", json=PROMPT, headers=keyed("b"))
+    await client.post("/models/gpt2", json=PROMPT, headers=keyed("a") | OTHER)
+    await client.post("/models/gpt2", json=PROMPT, headers=AUTH)
+    assert len(source.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("/models/gpt2", {"inputs": "Other"}, {}),
+        ("/models/gpt3", PROMPT, {}),
+        ("/models/gpt2/generate", PROMPT, {}),
+        ("/models/gpt2", PROMPT, {"x_use_cache": "0"}),
+        ("/models/gpt2", PROMPT, {"accept": "text/event-stream"}),
+    ],
+)
+async def test_a_key_is_for_one_request(
+    client: httpx.AsyncClient, source: Source, path: str, body: dict[str, str], headers: dict[str, str]
+) -> None:
+    await client.post("/models/gpt2", json=PROMPT, headers=keyed())
+    refused = await client.post(path, json=body, headers=keyed(**headers))
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "idempotency_key_reused")
+    assert len(source.asked) == 1
+
+
+async def test_openais_routes_say_400(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/chat/completions", json=CHAT, headers=keyed())
+    other = CHAT | {"max_tokens": 3}
+    refused = await client.post("/v1/chat/completions", json=other, headers=keyed())
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "idempotency_key_reused")
+    anthropic = await client.post("/v1/messages", json=other, headers=keyed())
+    assert (anthropic.status_code, anthropic.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "snowman-\u2603", "a\tb"])
+async def test_a_key_is_printable_and_not_long(client: httpx.AsyncClient, source: Source, key: str) -> None:
+    headers = {name: value.encode() for name, value in keyed(key).items()}
+    refused = await client.post("/models/gpt2", json=PROMPT, headers=headers)
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "validation")
+    assert "1 to 255 printable ASCII characters" in refused.json()["error"]
+    assert (await client.post("/v1/chat/completions", json=CHAT, headers=headers)).status_code == 400
+    assert source.asked == []
+
+
+async def test_a_key_of_255_characters_is_taken(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/models/gpt2", json=PROMPT, headers=keyed("k " * 127 + "!"))).status_code == 200
+
+
+async def test_a_twin_in_work(client: httpx.AsyncClient, source: Source) -> None:
+    first = asyncio.create_task(client.post("/models/gated", json=PROMPT, headers=keyed()))
+    while not source.asked:
+        await asyncio.sleep(0)
+    twin = await client.post("/models/gated", json=PROMPT, headers=keyed())
+    assert (twin.status_code, twin.json()["error_type"]) == (409, "idempotency_in_progress")
+    assert twin.headers["retry-after"] == "1"
+    assert twin.headers["x-should-retry"] == "true"
+    other = await client.post("/models/gated", json={"inputs": "Other"}, headers=keyed())
+    assert (other.status_code, other.json()["error_type"]) == (422, "idempotency_key_reused")
+    source.gate.set()
+    again = await client.post("/models/gated", json=PROMPT, headers=keyed()) if (await first) else None
+    assert again is not None
+    assert again.content == first.result().content
+    assert len(source.asked) == 1
+
+
+@pytest.mark.parametrize("path", ["/models/fails-late", "/models/breaks", "/models/stops-short"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_failures_of_the_work_are_kept(
+    client: httpx.AsyncClient, source: Source, path: str, stream: bool
+) -> None:
+    body = PROMPT | {"stream": stream}
+    first = await client.post(path, json=body, headers=keyed())
+    again = await client.post(path, json=body, headers=keyed())
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert b"error" in first.content
+    assert len(source.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/models/overloaded", PROMPT, 429),
+        ("/models/loading", PROMPT, 503),
+        ("/models/no-such", PROMPT, 404),
+        ("/models/gpt2", {"inputs": 5}, 422),
+        ("/models/gpt2", {"inputs": "x" * 5000}, 413),
+    ],
+)
+async def test_refusals_are_not_kept(
+    client: httpx.AsyncClient, answers: Answers, path: str, body: dict[str, object], status: int
+) -> None:
+    for _ in range(2):
+        refused = await client.post(path, json=body, headers=keyed())
+        assert refused.status_code == status
+        assert "idempotent-replayed" not in refused.headers
+    assert answers.kept == []
+    # And the key is free for the request as it was meant.
+    assert (await client.post("/models/gpt2", json=PROMPT, headers=keyed())).status_code == 200
+
+
+async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(
+    client: httpx.AsyncClient, source: Source, answers: Answers
+) -> None:
+    answers.is_broken = True
+    assert (await client.post("/models/gpt2", json=PROMPT, headers=keyed())).status_code == 200
+    answers.is_broken = False
+    assert (await client.post("/models/gpt2", json=PROMPT, headers=keyed())).status_code == 200
+    assert len(source.asked) == 2
+
+
+async def test_the_bounds_of_an_account_reach_the_store(client: httpx.AsyncClient, answers: Answers) -> None:
+    before = time.time()
+    await client.post("/models/gpt2", json=PROMPT, headers=keyed())
+    [kept] = answers.kept
+    assert kept.expires - kept.created == 86_400
+    assert before <= kept.created <= time.time()
+    assert json.loads(kept.body) == [{"generated_text": "Hello one two\u2028 three"}]
+
+
+@pytest.fixture
+def served(source: Source, answers: Answers) -> Iterator[Running]:
+    app, _ = build(source, answers)
+    with running(app, drain_timeout=0.0) as server:
+        yield server
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_work_goes_on_for_a_client_that_has_left(
+    served: Running, source: Source, answers: Answers, stream: bool
+) -> None:
+    body = PROMPT | {"stream": stream}
+    with httpx.Client(base_url=served.url, headers=keyed()) as client, pytest.raises(httpx.ReadTimeout):
+        client.post("/models/gated", json=body, timeout=0.3)
+    loop = served.server.servers[0].get_loop()
+    loop.call_soon_threadsafe(source.gate.set)
+    deadline = time.monotonic() + 10
+    while not answers.kept:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with httpx.Client(base_url=served.url, headers=keyed()) as client:
+        again = client.post("/models/gated", json=body)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "first last" in again.text
+    assert len(source.asked) == 1
+    assert source.left == []
