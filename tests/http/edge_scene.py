@@ -9,8 +9,17 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 
 import uvicorn
 
+from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
-from pronto.core.errors import Draining, GenerationFailed, Loading, ModelNotFound, Overloaded, Unauthenticated
+from pronto.core.errors import (
+    Draining,
+    GenerationFailed,
+    Loading,
+    ModelNotFound,
+    Overloaded,
+    StorageFailed,
+    Unauthenticated,
+)
 from pronto.core.events import (
     Done,
     Event,
@@ -38,6 +47,7 @@ from pronto.gateway.conversation import Conversations
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
 from pronto.store.base import Answers
+from pronto.store.base import Token as TokenRow
 from pronto.store.memory_answers import MemoryAnswers
 from pronto.store.memory_conversations import MemoryConversations
 
@@ -212,7 +222,13 @@ class Gatekeeper:
         raise Unauthenticated("Please send your token: `Authorization: Bearer hf_...`")
 
 
-def build(source: Source, answers: Answers | None = None, **overrides: object) -> tuple[Application, Metrics]:
+def build(
+    source: Source,
+    answers: Answers | None = None,
+    logins: DeviceLogins | None = None,
+    tokens: "MadeTokens | None" = None,
+    **overrides: object,
+) -> tuple[Application, Metrics]:
     metrics = Metrics()
     settings = Settings(log_requests="none", **overrides)
     kept = Conversations(MemoryConversations(), ttl=60.0, account_bytes=1_000_000, now=time.time)
@@ -221,11 +237,27 @@ def build(source: Source, answers: Answers | None = None, **overrides: object) -
         authenticator=Gatekeeper(),
         conversations=kept,
         answers=answers or MemoryAnswers(),
+        logins=logins or DeviceLogins(time.monotonic),
+        tokens=tokens or MadeTokens(),
         plans=Plans(),
         settings=settings,
         metrics=metrics,
     )
     return build_app(rooms), metrics
+
+
+class MadeTokens:
+    """The part of the Tokens seam that a login needs."""
+
+    def __init__(self) -> None:
+        self.rows: list[TokenRow] = []
+        self.is_broken = False
+
+    async def add(self, token: TokenRow) -> TokenRow:
+        if self.is_broken:
+            raise StorageFailed
+        self.rows.append(token)
+        return token
 
 
 class Running:

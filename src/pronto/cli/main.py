@@ -26,6 +26,7 @@ COMMANDS = {
     "doctor": Target("pronto.cli.doctor", "doctor", "Look at this machine and say what is wrong."),
     "users": Target("pronto.cli.users", "app", "Accounts: who may use the server."),
     "tokens": Target("pronto.cli.tokens", "app", "Tokens: what accounts are recognised by."),
+    "login": Target("pronto.cli.login", "app", "Devices that ask to be let in, as `hf auth login` does."),
     "models": Target("pronto.cli.models", "app", "Models: what the server offers."),
 }
 

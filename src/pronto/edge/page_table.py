@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from pronto.edge.health import Health
 from pronto.edge.hub_api import HubApi
+from pronto.edge.login_pages import LoginPages
 from pronto.edge.model_pages import ModelPages
 from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
@@ -36,6 +37,8 @@ def page_table(rooms: Rooms, health: Health, running: Running) -> dict[str, Hand
     }
     requests = RequestPages(running, rooms.authenticator)
     table |= {"requests": requests.all, "cancel": requests.cancel}
+    login = LoginPages(rooms.logins, rooms.tokens, rooms.settings)
+    table |= {"login-page": login.page, "login-begin": login.begin, "login-token": login.token}
     return table | _openai(rooms) | _hub(rooms) | _ollama(rooms)
 
 

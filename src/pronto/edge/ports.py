@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.core.events import Event
 from pronto.core.identity import Caller
@@ -14,7 +15,7 @@ from pronto.edge.metrics import Metrics
 from pronto.gateway.conversation import Kept, Serve
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
-from pronto.store.base import Answers
+from pronto.store.base import Answers, Tokens
 
 
 class ModelsPort(Protocol):
@@ -67,6 +68,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: AuthenticatorPort
     conversations: ConversationsPort
     answers: Answers
+    logins: DeviceLogins
+    tokens: Tokens
     plans: Plans
     settings: Settings
     metrics: Metrics
