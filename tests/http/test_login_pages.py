@@ -10,7 +10,7 @@ from pronto.accounts.tokens import digest, looks_valid
 from tests.http.edge_scene import MadeTokens, Source, build
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-AGENT = {"user-agent": "unknown/None; hf_hub/2.4.0; python/3.11.2"}
+AGENT = {"user-agent": "some-client/2.4 (x86)"}
 
 
 class Scene:
@@ -58,7 +58,7 @@ async def test_a_login_from_its_begin_to_its_token(scene: Scene) -> None:
     assert looks_valid(given.pop("access_token"))
     assert given == {"token_type": "bearer", "expires_in": 90 * 86_400, "scope": "read"}
     [row] = scene.tokens.rows
-    assert (row.account_id, row.name, row.role) == (7, "login hf_hub/2.4.0", "read")
+    assert (row.account_id, row.name, row.role) == (7, "login some-client/2.4", "read")
     assert row.digest == digest(answer.json()["access_token"])
     assert row.expires is not None
     assert row.expires - row.created == 90 * 86_400
@@ -92,6 +92,20 @@ async def test_a_token_that_cannot_be_kept_is_asked_for_again(scene: Scene) -> N
     assert "access_token" not in failed.text
     scene.tokens.is_broken = False
     assert "access_token" in (await scene.poll(begun)).json()
+
+
+@pytest.mark.parametrize(
+    ("client_id", "agent", "name"),
+    [
+        ("26be6b09-91c5-47da-9861-d2d2bb7a7e36", "python-httpx2/2.16.2", "login huggingface_hub"),
+        ("c1", "curl/8.1", "login curl/8.1"),
+        ("c1", "<b>\x1b[31m", "login device"),
+        ("c1", "", "login device"),
+    ],
+)
+async def test_what_a_device_is_called(scene: Scene, client_id: str, agent: str, name: str) -> None:
+    await scene.client.post("/oauth/device", data={"client_id": client_id}, headers={"user-agent": agent})
+    assert [login.device.name for login, _ in scene.logins.waiting()] == [name]
 
 
 @pytest.mark.parametrize("client_id", ["", "x" * 129, "a b", "é"])

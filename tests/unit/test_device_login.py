@@ -18,7 +18,7 @@ from pronto.accounts.device_login import (
 )
 from pronto.core.errors import NotFound, Overloaded, RateLimited
 
-DEVICE = Device("client-1", "login hf_hub/2.4.0", "1.2.3.4")
+DEVICE = Device("client-1", "login huggingface_hub", "1.2.3.4")
 
 
 class Clock:

@@ -30,6 +30,8 @@ GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 _CLIENT_ID = re.compile(r"[!-~]{1,128}")
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,30}/[A-Za-z0-9_.+-]{1,20}")
+# huggingface_hub 2.x says nothing else of itself while it logs in.
+_CLIENTS = {"26be6b09-91c5-47da-9861-d2d2bb7a7e36": "huggingface_hub"}
 _DESCRIPTIONS = {
     Answer.PENDING: "The code is not confirmed yet.",
     Answer.SLOW_DOWN: "Please ask less often.",
@@ -55,7 +57,7 @@ class LoginPages:
         if wait := self._guard.wait(address):
             raise RateLimited("Too many logins were begun from your address.", window="logins", retry_after=wait)
         self._guard.count(address)
-        begun = self._logins.begin(Device(client_id, _name(request.headers.get("user-agent", "")), address))
+        begun = self._logins.begin(Device(client_id, _name(client_id, request.headers.get("user-agent", "")), address))
         page = f"{self._address(request)}/oauth/device"
         return _fresh(
             {
@@ -129,11 +131,10 @@ def _refused(error: str, description: str) -> Response:
     return _fresh({"error": error, "error_description": description}, 400)
 
 
-def _name(user_agent: str) -> str:
-    """What the token is called: the client's library, as `hf_hub/2.4.0`."""
-    products: list[str] = _PRODUCT.findall(user_agent)
-    library = next((one for one in products if one.startswith("hf_hub/")), None)
-    return f"login {library or (products[0] if products else 'device')}"
+def _name(client_id: str, user_agent: str) -> str:
+    """What the token is called: after the client, by its id where that is known, else as it calls itself."""
+    product = _PRODUCT.search(user_agent)
+    return f"login {_CLIENTS.get(client_id) or (product[0] if product else 'device')}"
 
 
 def _html(command: str) -> str:
