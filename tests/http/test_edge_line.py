@@ -13,6 +13,7 @@ import pytest_asyncio
 import uvicorn
 
 from pronto.app import App, open_app
+from pronto.core.model import State
 from pronto.edge.guard import server_config
 from pronto.settings import Settings
 from pronto.store.base import RowState
@@ -173,3 +174,8 @@ async def test_descriptions(house: House) -> None:
     assert (await house.client.get("/info")).json()["model_id"] == "echo"
     listed = (await house.client.get("/models")).json()
     assert {"echo", "acme/fail-mid", "acme/slow-2s"} <= {model["id"] for model in listed}
+    for model in listed:
+        assert model["plan"] in ("free", "pro", "enterprise")
+        assert model["state"] in {state.value for state in State}
+    llama = next(model for model in listed if model["id"] == "meta-llama/Meta-Llama-3-8B-Instruct")
+    assert (llama["plan"], llama["size"], llama["context"], llama["state"]) == ("pro", "8B", 8192, "described")

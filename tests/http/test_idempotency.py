@@ -135,8 +135,9 @@ async def test_a_key_of_255_characters_is_taken(client: httpx.AsyncClient) -> No
 
 async def test_a_twin_in_work(client: httpx.AsyncClient, source: Source) -> None:
     first = asyncio.create_task(client.post("/models/gated", json=PROMPT, headers=keyed()))
-    while not source.asked:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while not source.asked:  # noqa: ASYNC110  because only the application asks the source
+            await asyncio.sleep(0)
     twin = await client.post("/models/gated", json=PROMPT, headers=keyed())
     assert (twin.status_code, twin.json()["error_type"]) == (409, "idempotency_in_progress")
     assert twin.headers["retry-after"] == "1"

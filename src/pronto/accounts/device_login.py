@@ -132,7 +132,9 @@ class DeviceLogins:
                 found = login
         if found is None:
             self._wrong.append(now)
-            raise NotFound("No login with this code is waiting. Codes hold for 15 minutes; `pronto login list` has all.")
+            raise NotFound(
+                "No login with this code is waiting. Codes hold for 15 minutes; `pronto login list` has all."
+            )
         return found
 
     def _open(self) -> Iterator[Login]:

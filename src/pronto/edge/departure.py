@@ -14,7 +14,16 @@ class Watched(Protocol):
     """A request in work."""
 
     receive: Receive
+    account_id: int
+    request_id: str
+    model: str | None
+    since: float  # Unix seconds
     is_carried_on: bool  # whether it is worked on to its end for a client that has left
+
+    @property
+    def is_started(self) -> bool:
+        """Whether its answer has begun."""
+        ...
 
 
 class Registry(Protocol):

@@ -152,4 +152,6 @@ def is_final(failure: ProntoError | None) -> bool:
 
 def _check_same(first: bytes, second: bytes) -> None:
     if not hmac.compare_digest(first, second):
-        raise KeyReused("This Idempotency-Key came before with another request. Please use a new key for a new request.")
+        raise KeyReused(
+            "This Idempotency-Key came before with another request. Please use a new key for a new request."
+        )

@@ -76,9 +76,7 @@ class Inference:
         self._watchers = Watchers(self.running)
         settings = rooms.settings
         account_bytes = settings.account_answers_mb * 2**20
-        self._repeats = Repeats(
-            rooms.answers, ttl=settings.idempotency_ttl, account_bytes=account_bytes, now=time.time
-        )
+        self._repeats = Repeats(rooms.answers, ttl=settings.idempotency_ttl, account_bytes=account_bytes, now=time.time)
         self._max_body = settings.max_body_kb * 1000
         self._body_timeout = settings.body_timeout
         self._keep_alive = settings.sse_keep_alive

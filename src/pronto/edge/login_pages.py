@@ -118,7 +118,9 @@ class LoginPages:
 
 
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
-_ASK = "Ask whoever runs this server to confirm your code. On the server, that is this command, with your account's name:"
+_ASK = (
+    "Ask whoever runs this server to confirm your code. On the server, that is this command, with your account's name:"
+)
 
 
 def _fresh(value: Any, status: int = 200) -> Response:

@@ -3,25 +3,11 @@
 Only those are here that take longer than departure.DELAY: a kept answer costs nothing for it.
 """
 
-from typing import Protocol
-
 import msgspec
 
 from pronto.edge.departure import Watch
 
 MOST = 10_000  # further ones cannot be stopped by id
-
-
-class Asked(Protocol):
-    """What is known of a request."""
-
-    account_id: int
-    request_id: str
-    model: str | None
-    since: float  # Unix seconds
-
-    @property
-    def is_started(self) -> bool: ...
 
 
 class RunningRequest(msgspec.Struct, frozen=True):
@@ -62,7 +48,7 @@ class Running:
 
     def list(self, account_id: int) -> list[RunningRequest]:
         """The account's own, oldest first."""
-        mine = [_asked(watch) for key, watches in self._watches.items() if key[0] == account_id for watch in watches]
+        mine = [watch.request for key, watches in self._watches.items() if key[0] == account_id for watch in watches]
         return [
             RunningRequest(one.request_id, one.model, one.since, "running" if one.is_started else "waiting")
             for one in sorted(mine, key=lambda one: one.since)
@@ -70,9 +56,4 @@ class Running:
 
 
 def _key(watch: Watch) -> tuple[int, str]:
-    asked = _asked(watch)
-    return asked.account_id, asked.request_id
-
-
-def _asked(watch: Watch) -> Asked:
-    return watch.request
+    return watch.request.account_id, watch.request.request_id

@@ -27,7 +27,7 @@ async def shorten(
     deleted = 0
     while total > most_bytes:
         oldest = sa.select(*key, size).where(*conditions).order_by(table.c["created"]).limit(_BATCH)
-        gone = []
+        gone: list[tuple[Any, ...]] = []
         for row in (await session.execute(oldest)).all():
             if total <= most_bytes:
                 break
