@@ -107,6 +107,10 @@ class Watchers:
     def _tick(self) -> None:
         # Not armed again here: the next request does it, and an idle server has no timers.
         self._is_armed = False
+        self.start_all()
+
+    def start_all(self) -> None:
+        """Let the registry know of all requests, also of the youngest."""
         loop = asyncio.get_running_loop()
         for watch in self._young:
             watch.start(loop)

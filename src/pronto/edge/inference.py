@@ -12,7 +12,6 @@ from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
-from pronto.edge.departure import Watchers
 from pronto.edge.errors import ClientLeft, internal
 from pronto.edge.idempotency import HEADER, REPLAYED, Recording, Repeats, is_final, repeatable
 from pronto.edge.ports import Rooms
@@ -73,7 +72,7 @@ class Inference:
         self._gateway, self._authenticator, self._dialects = rooms.gateway, rooms.authenticator, dialects
         self._conversations = rooms.conversations
         self._metrics, self.running = rooms.metrics, Running()
-        self._watchers = Watchers(self.running)
+        self._watchers = self.running.watchers
         settings = rooms.settings
         account_bytes = settings.account_answers_mb * 2**20
         self._repeats = Repeats(rooms.answers, ttl=settings.idempotency_ttl, account_bytes=account_bytes, now=time.time)

@@ -1,11 +1,11 @@
 """The requests that are in work, by account and request id: to be listed, and to be stopped. Knows no HTTP.
 
-Only those are here that take longer than departure.DELAY: a kept answer costs nothing for it.
+They come here when they have taken departure.DELAY, or when somebody looks: a kept answer costs nothing for it.
 """
 
 import msgspec
 
-from pronto.edge.departure import Watch
+from pronto.edge.departure import Watch, Watchers
 
 MOST = 10_000  # further ones cannot be stopped by id
 
@@ -23,6 +23,7 @@ class Running:
     """departure.Registry. The same id may come several times at once: clients choose theirs."""
 
     def __init__(self, most: int = MOST) -> None:
+        self.watchers = Watchers(self)
         self._most, self._count = most, 0
         self._watches: dict[tuple[int, str], list[Watch]] = {}
 
@@ -41,6 +42,7 @@ class Running:
 
     def stop(self, account_id: int, request_id: str) -> bool:
         """False when the account has no such request in work."""
+        self.watchers.start_all()
         watches = self._watches.get((account_id, request_id), ())
         for watch in watches:
             watch.interrupt()
@@ -48,6 +50,7 @@ class Running:
 
     def list(self, account_id: int) -> list[RunningRequest]:
         """The account's own, oldest first."""
+        self.watchers.start_all()
         mine = [watch.request for key, watches in self._watches.items() if key[0] == account_id for watch in watches]
         return [
             RunningRequest(one.request_id, one.model, one.since, "running" if one.is_started else "waiting")
