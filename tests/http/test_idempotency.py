@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from pronto.core.errors import StorageFailed
+from pronto.core.errors import Conflict, StorageFailed
+from pronto.edge.idempotency import MAX_ANSWER, Recording, Repeatable, Repeats
 from pronto.store.base import KeptAnswer
 from pronto.store.memory_answers import MemoryAnswers
 from tests.http.edge_scene import AUTH, OTHER_TOKEN, Running, Source, build, running
@@ -24,7 +25,13 @@ class Answers(MemoryAnswers):
     def __init__(self) -> None:
         super().__init__()
         self.kept: list[KeptAnswer] = []
-        self.is_broken = False
+        self.is_broken = self.is_unreadable = False
+
+    async def get(self, account_id: int, key: str, now: float) -> KeptAnswer | None:
+        if self.is_unreadable:
+            raise StorageFailed
+        await asyncio.sleep(0)  # as a database, it lets others go on
+        return await super().get(account_id, key, now)
 
     async def keep(self, answer: KeptAnswer, *, most_bytes: int) -> None:
         if self.is_broken:
@@ -195,6 +202,83 @@ async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(
     answers.is_broken = False
     assert (await client.post("/models/gpt2", json=PROMPT, headers=keyed())).status_code == 200
     assert len(source.asked) == 2
+
+
+async def test_without_the_database_nothing_is_begun(
+    client: httpx.AsyncClient, source: Source, answers: Answers
+) -> None:
+    answers.is_unreadable = True
+    refused = await client.post("/models/gpt2", json=PROMPT, headers=keyed())
+    assert (refused.status_code, refused.json()["error_type"]) == (503, "storage")
+    assert (await client.post("/models/gpt2", json=PROMPT, headers=AUTH)).status_code == 200
+    assert len(source.asked) == 1
+
+
+async def test_many_at_once_are_worked_on_once(client: httpx.AsyncClient, source: Source) -> None:
+    async def ask() -> httpx.Response:
+        while True:
+            answer = await client.post("/models/gpt2", json=PROMPT, headers=keyed())
+            if answer.status_code != 409:
+                return answer
+
+    found = await asyncio.gather(*(ask() for _ in range(40)))
+    assert {answer.content for answer in found} == {found[0].content}
+    assert sorted("idempotent-replayed" in answer.headers for answer in found) == [False] + [True] * 39
+    assert len(source.asked) == 1
+
+
+class Slow(Answers):
+    """Its first look takes until the gate opens, and tells what was there at its beginning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate: asyncio.Event | None = asyncio.Event()
+
+    async def get(self, account_id: int, key: str, now: float) -> KeptAnswer | None:
+        found, gate, self.gate = await super().get(account_id, key, now), self.gate, None
+        if gate is not None:
+            self.is_looking = gate
+            await gate.wait()
+        return found
+
+
+async def test_a_twin_that_came_and_went_during_the_look() -> None:
+    answers, asked = Slow(), Repeatable(1, "k", b"f")
+    repeats = Repeats(answers, ttl=60, account_bytes=1000, now=lambda: 0.0)
+    slow = asyncio.create_task(repeats.enter(asked))
+    while answers.gate is not None:  # noqa: ASYNC110  because only the task lets it go
+        await asyncio.sleep(0)
+    assert await repeats.enter(asked) is None
+    with pytest.raises(Conflict):
+        await repeats.enter(asked)
+    recording = Recording(_nowhere, [], lambda recording: repeats.keep(asked, recording))
+    await recording.send({"type": "http.response.start", "status": 200, "headers": []})
+    await recording.send({"type": "http.response.body", "body": b"made"})
+    repeats.leave(asked)
+    answers.is_looking.set()
+    kept = await slow
+    assert kept is not None
+    assert kept.body == b"made"
+
+
+async def _nowhere(_: object) -> None: ...
+
+
+async def test_a_large_answer_is_not_kept() -> None:
+    ended: list[Recording] = []
+
+    async def at_end(recording: Recording) -> None:
+        ended.append(recording)
+
+    for extra in (0, 1):
+        recording = Recording(_nowhere, [(b"x-request-id", b"r")], at_end)
+        headers = [(b"x-request-id", b"r"), (b"content-length", b"9"), (b"x-sha", b"s")]
+        await recording.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await recording.send({"type": "http.response.body", "body": b"a" * (MAX_ANSWER - 1), "more_body": True})
+        assert len(ended) == extra
+        await recording.send({"type": "http.response.body", "body": b"b" * (1 + extra)})
+    assert [(one.is_whole, len(one.body)) for one in ended] == [(True, MAX_ANSWER), (False, 0)]
+    assert ended[0].headers == [(b"x-sha", b"s")]
 
 
 async def test_the_bounds_of_an_account_reach_the_store(client: httpx.AsyncClient, answers: Answers) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from pronto import __version__
 from pronto.edge.routes import TABLE, Route
+from pronto.edge.running import RunningRequest
 from pronto.gateway.models import ModelInfo
 from pronto.wire.anthropic.body import CountBody, MessagesBody
 from pronto.wire.anthropic.reply import CountAnswer, MessageAnswer
@@ -71,7 +72,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 _BODIES = (
     *(TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody),
     *(ChatBody, ChatAnswer, CompletionBody, CompletionAnswer, ModelBody, ModelList, OpenAiErrorBody),
-    *(ResponseRequest, ResponseDocument),
+    *(ResponseRequest, ResponseDocument, RunningRequest),
 )
 _PAGES = {
     "models": ("array", "ModelInfo"),
@@ -80,6 +81,7 @@ _PAGES = {
     "v1-model": ("object", "ModelBody"),
     "v1-model-alone": ("object", "ModelList"),
     "response": ("object", "ResponseDocument"),
+    "requests": ("array", "RunningRequest"),
 }
 _OPENAI = {  # dialect to the names of its body and its answer
     "openai-chat": ("ChatBody", "ChatAnswer"),
@@ -103,14 +105,22 @@ _OTHER_STREAMS = {
     "ollama-chat": "application/x-ndjson",
 }
 _INFO = ("model-info", "info")
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Asked again with the same key, the same request gets the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 _STATUSES = {
     401: "No valid token came with the request.",
     403: "The plan or the scope of the token does not allow this.",
     404: "There is no such model.",
+    409: "A request with the same Idempotency-Key is in work; see Retry-After.",
     413: "The body is too large.",
     422: "The request is wrong; the message says how.",
     424: "The engine failed on the request.",
     429: "Your own limit, or the server's capacity; see Retry-After.",
+    499: "The request was stopped by its account.",
     500: "The model could not be loaded.",
     503: "The model is being loaded, or the server is stopping; see Retry-After.",
     504: "The request's deadline passed.",
@@ -145,6 +155,7 @@ def _operation(route: Route) -> _Document:
         operation["responses"] = {"200": _page(route)}
         return operation
     operation["security"] = [{"token": []}]
+    operation.setdefault("parameters", []).append(_KEY)
     if route.dialect in _OPENAI:
         return operation | _openai(*_OPENAI[route.dialect])
     operation["requestBody"] = {"required": True, "content": _json(_ref(_asked(route)))}

@@ -26,7 +26,7 @@ class RequestPages:
         caller, id = await self._caller(request), request.path_params["model"]
         if not self._running.stop(caller.account_id, id):
             raise NotFound(f"Your account has no request {id!r} in work. GET /api/requests lists those that it has.")
-        return json_response({"id": id, "status": "cancelled"}, 202)
+        return json_response({"id": id, "status": "cancelled"})
 
     async def _caller(self, request: Request) -> Caller:
         return await authenticate(self._authenticator, request.headers, takes_api_key=True)
