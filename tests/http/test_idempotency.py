@@ -3,16 +3,18 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
+import msgspec
 import pytest
 
 from pronto.core.errors import Conflict, StorageFailed
+from pronto.core.identity import Role
 from pronto.edge.idempotency import MAX_ANSWER, Recording, Repeatable, Repeats
 from pronto.store.base import KeptAnswer
 from pronto.store.memory_answers import MemoryAnswers
-from tests.http.edge_scene import AUTH, OTHER_TOKEN, Running, Source, build, running
+from tests.http.edge_scene import AUTH, CALLER, CALLERS, OTHER_TOKEN, Running, Source, build, running
 
 PROMPT = {"inputs": "Hello"}
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
@@ -158,6 +160,28 @@ async def test_a_twin_in_work(client: httpx.AsyncClient, source: Source) -> None
     assert len(source.asked) == 1
 
 
+async def test_of_two_that_look_at_the_same_time_one_works(client: httpx.AsyncClient, source: Source) -> None:
+    both = [asyncio.create_task(client.post("/models/gated", json=PROMPT, headers=keyed())) for _ in range(2)]
+    done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    assert [task.result().status_code for task in done] == [409]
+    source.gate.set()
+    assert sorted([(await task).status_code for task in both]) == [200, 409]
+    assert len(source.asked) == 1
+
+
+async def test_a_token_that_may_less_gets_no_answer_of_one_that_may_more(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = msgspec.structs.replace(CALLER, token_id=9, role=Role.FINE_GRAINED)
+    monkeypatch.setitem(CALLERS, "hf_narrow", narrow)
+    monkeypatch.setitem(CALLERS, "hf_second", msgspec.structs.replace(CALLER, token_id=10))
+    await client.post("/models/gpt2", json=PROMPT, headers=keyed())
+    refused = await client.post("/models/gpt2", json=PROMPT, headers=keyed(authorization="Bearer hf_narrow"))
+    assert refused.status_code == 422
+    again = await client.post("/models/gpt2", json=PROMPT, headers=keyed(authorization="Bearer hf_second"))
+    assert again.headers["idempotent-replayed"] == "true"
+
+
 @pytest.mark.parametrize("path", ["/models/fails-late", "/models/breaks", "/models/stops-short"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_failures_of_the_work_are_kept(
@@ -297,6 +321,13 @@ def served(source: Source, answers: Answers) -> Iterator[Running]:
         yield server
 
 
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_work_goes_on_for_a_client_that_has_left(
     served: Running, source: Source, answers: Answers, stream: bool
@@ -304,12 +335,10 @@ def test_work_goes_on_for_a_client_that_has_left(
     body = PROMPT | {"stream": stream}
     with httpx.Client(base_url=served.url, headers=keyed()) as client, pytest.raises(httpx.ReadTimeout):
         client.post("/models/gated", json=body, timeout=0.3)
-    loop = served.server.servers[0].get_loop()
-    loop.call_soon_threadsafe(source.gate.set)
-    deadline = time.monotonic() + 10
-    while not answers.kept:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not served.server.server_state.connections)
+    time.sleep(0.05)  # for whoever would take the lost connection for the end
+    served.server.servers[0].get_loop().call_soon_threadsafe(source.gate.set)
+    until(lambda: answers.kept)
     with httpx.Client(base_url=served.url, headers=keyed()) as client:
         again = client.post("/models/gated", json=body)
     assert again.headers["idempotent-replayed"] == "true"
