@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -155,6 +156,34 @@ async def test_a_request_that_is_stopped_by_id_is_settled_with_what_it_made(hous
     [row] = [row for row in await house.app.store.ledger.rows() if row.request_id == "stop-me"]
     assert (row.state, row.finish) == (RowState.SETTLED, "cancelled")
     assert len(frames(shown)) - 1 <= row.generated_tokens < 1000
+
+
+async def test_many_are_stopped_at_any_moment_and_nothing_is_left(house: House) -> None:
+    rng = random.Random(11)
+
+    async def one(id: str) -> int:
+        """How many tokens its client saw."""
+        body = {"inputs": id, "parameters": {"max_new_tokens": 60}, "stream": rng.random() < 0.7}
+        asking = asyncio.create_task(house.post("/models/acme/slow-2s", body, x_request_id=id))
+        await asyncio.sleep(rng.random() * 0.4)
+        await house.client.post(f"/api/requests/{id}/cancel")
+        answer = await asking
+        return sum("token" in frame for frame in frames(answer.text))
+
+    ids = [f"many-{index}" for index in range(40)]
+    seen = dict(zip(ids, await asyncio.gather(*(one(id) for id in ids)), strict=True))
+    deadline = asyncio.get_running_loop().time() + 10
+    while house.app.gateway.limits.in_work or any(d.running or d.waiting for d in house.app.fleet.loaded()):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+    rows = [row for row in await house.app.store.ledger.rows(limit=200) if row.request_id in seen]
+    assert {row.state for row in rows} == {RowState.SETTLED}
+    assert len({row.request_id for row in rows}) == len(rows)
+    assert "cancelled" in {row.finish for row in rows}
+    for row in rows:
+        assert seen.pop(row.request_id) <= row.generated_tokens <= 60
+    assert not any(seen.values())  # what was stopped before it was admitted has no row, and was shown nothing
+    assert (await house.client.get("/api/requests")).json() == []
 
 
 @pytest.mark.parametrize("stream", [False, True])

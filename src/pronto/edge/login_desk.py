@@ -5,7 +5,10 @@ from typing import Any
 from pronto.accounts.device_login import Device, DeviceLogins
 from pronto.core.errors import InvalidInput, NotFound
 from pronto.edge.control import Handler
+from pronto.observe import logger
 from pronto.store.base import Accounts
+
+log = logger("control")
 
 
 class LoginDesk:
@@ -38,7 +41,9 @@ class LoginDesk:
             raise NotFound(f"There is no account named {name}. `pronto users list` shows all of them.")
         if account.kind != "user" or account.suspended is not None:
             raise InvalidInput(f"{name} is an organisation or suspended; nobody can log in as it.")
-        return _shown(self._logins.confirm(_text(asked, "code"), account.id)) | {"user": name}
+        device = self._logins.confirm(_text(asked, "code"), account.id)
+        log.info("login confirmed", user=name, client=device.name, address=device.address)
+        return _shown(device) | {"user": name}
 
     async def deny(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Raises NotFound and RateLimited."""

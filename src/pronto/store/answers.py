@@ -26,7 +26,7 @@ class SqlAnswers:
             if (await session.execute(sa.select(table.c.key).where(mine, same))).first() is not None:
                 return
             await session.execute(table.insert().values(_values(answer)))
-            await shorten(session, _KEY, [mine, ~same], most_bytes - len(answer.body))
+            await shorten(session, _KEY, [mine, ~same], most_bytes - answer.size)
 
     async def get(self, account_id: int, key: str, now: float) -> KeptAnswer | None:
         wanted = sa.select(*_COLUMNS).where(table.c.account_id == account_id, table.c.key == key, table.c.expires > now)
@@ -45,4 +45,4 @@ class SqlAnswers:
 
 def _values(answer: KeptAnswer) -> dict[str, Any]:
     values = {name: getattr(answer, name) for name in KeptAnswer.__struct_fields__}
-    return values | {"headers": [list(pair) for pair in answer.headers], "size": len(answer.body)}
+    return values | {"headers": [list(pair) for pair in answer.headers], "size": answer.size}

@@ -240,6 +240,11 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     expires: float
 
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, about: many small answers are large too."""
+        return 200 + len(self.key) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
+
 
 class Answers(Protocol):
     """Answers by account and key. The first one of a key stays until it expires."""

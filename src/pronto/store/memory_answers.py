@@ -16,7 +16,7 @@ class MemoryAnswers:
             return
         self._answers[key] = answer
         others = [other for other in self._answers if other[0] == answer.account_id and other != key]
-        self._shorten(others, most_bytes - len(answer.body))
+        self._shorten(others, most_bytes - answer.size)
 
     async def get(self, account_id: int, key: str, now: float) -> KeptAnswer | None:
         answer = self._answers.get((account_id, key))
@@ -30,11 +30,11 @@ class MemoryAnswers:
 
     def _shorten(self, keys: list[tuple[int, str]], most_bytes: int) -> int:
         keys.sort(key=lambda key: self._answers[key].created)
-        total = sum(len(self._answers[key].body) for key in keys)
+        total = sum(self._answers[key].size for key in keys)
         deleted = 0
         for key in keys:
             if total <= most_bytes:
                 break
-            total -= len(self._answers.pop(key).body)
+            total -= self._answers.pop(key).size
             deleted += 1
         return deleted

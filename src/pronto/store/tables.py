@@ -145,7 +145,7 @@ answers = sa.Table(
     sa.Column("body", sa.LargeBinary(), nullable=False),
     sa.Column("created", sa.Double(), nullable=False),
     sa.Column("expires", sa.Double(), nullable=False),
-    sa.Column("size", sa.BigInteger(), nullable=False),  # bytes of the body
+    sa.Column("size", sa.BigInteger(), nullable=False),  # bytes of the row, about
     sa.Index("ix_answers_account_id", "account_id", "created", "size"),
     sa.Index("ix_answers_created", "created", "size"),
     sa.Index("ix_answers_expires", "expires"),
