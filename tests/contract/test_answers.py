@@ -89,9 +89,9 @@ async def test_tidying_removes_the_expired_and_the_oldest_of_all(kept):
 async def test_small_answers_count_as_what_they_take(kept):
     small = answer("k" * 255, size=0)
     assert (small.body, small.size > 450) == (b"", True)
-    for index in range(40):
+    for index in range(60):
         await kept.keep(answer(f"k{index}", created=float(index), size=0), most_bytes=ROOM)
-    left = [index for index in range(40) if await kept.get(1, f"k{index}", 0.0) is not None]
+    left = [index for index in range(60) if await kept.get(1, f"k{index}", 0.0) is not None]
     one = answer("k10", size=0).size
     assert ROOM - one < len(left) * one <= ROOM
-    assert left == list(range(40 - len(left), 40))
+    assert left == list(range(60 - len(left), 60))
