@@ -14,6 +14,7 @@ import msgspec
 import psutil
 
 from pronto.accounts.authenticator import Authenticator
+from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
@@ -22,6 +23,7 @@ from pronto.core.errors import ProntoError, StorageFailed
 from pronto.core.request import Options
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
+from pronto.edge.login_desk import LoginDesk
 from pronto.edge.metrics import Metrics
 from pronto.edge.ports import Rooms
 from pronto.engines.base import Device
@@ -66,6 +68,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     gateway: Gateway
     authenticator: Authenticator
     plans: Plans
+    logins: DeviceLogins
     http: Application
 
     async def drain(self) -> None:
@@ -105,6 +108,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         machine = build_machine(settings)
         stack.push_async_callback(machine.preparing.stop)
         stack.push_async_callback(machine.fleet.stop)
+        logins = DeviceLogins(time.monotonic)
         gateway = _build_gateway(settings, store, catalog, machine, authenticator, plans)
         app = App(
             settings=settings,
@@ -114,12 +118,16 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
             gateway=gateway,
             authenticator=authenticator,
             plans=plans,
+            logins=logins,
             http=build_app(
                 Rooms(
                     gateway=gateway,
                     limits=gateway.limits,
                     authenticator=authenticator,
                     conversations=_conversations(settings, store),
+                    answers=store.answers,
+                    logins=logins,
+                    tokens=store.tokens,
                     plans=plans,
                     store=store,
                     settings=settings,
@@ -223,6 +231,7 @@ async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
         {
             "ping": lambda _: _answer({"pid": os.getpid()}),
             "models": lambda _: _answer({"models": app.gateway.models.list()}),
+            **LoginDesk(app.logins, app.store.accounts).handlers(),
         },
     )
     await control.start()
@@ -267,6 +276,7 @@ async def _tidy(app: App) -> None:
         await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
         if days := app.settings.ledger_retention_days:
             await app.store.ledger.forget(time.time_ns() // 1000 - days * DAY_US)
+        await app.store.answers.tidy(time.time(), most_bytes=app.settings.answers_mb * 2**20)
 
 
 async def _start_preparation(preparing: PreparationWorkers) -> None:

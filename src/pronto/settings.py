@@ -88,6 +88,19 @@ class Settings(BaseSettings):
         0, ge=0, description="Days a request's own row is kept; sums by day stay for ever. 0: rows are kept for ever."
     )
 
+    idempotency_ttl: float = Field(
+        86_400.0, gt=0, description="Seconds an answer to a request with an Idempotency-Key is kept."
+    )
+    answers_mb: int = Field(256, ge=1, description="Such answers of all accounts; over it the oldest go.")
+    account_answers_mb: int = Field(16, ge=1, description="Such answers of one account; over it its oldest go.")
+
+    failed_logins_per_minute: int = Field(
+        60,
+        ge=1,
+        le=1_000_000,
+        description="Requests with a missing or wrong token that one address may send; then it gets 429 for those.",
+    )
+
     cache_mb: int = Field(256, ge=0, description="Memory for kept answers; 0 keeps none.")
     cache_ttl: float = Field(3600.0, gt=0, description="Seconds an answer is kept.")
 

@@ -35,13 +35,14 @@ def get(url: str, path: str, timeout: float = 10, **headers: str):
     return response.status, text
 
 
-def open_stream(url: str, path: str, body: object, token: str) -> socket.socket:
-    """Send a streaming request and return the socket, with nothing read yet."""
+def open_stream(url: str, path: str, body: object, token: str, *lines: str) -> socket.socket:
+    """Send a request and return the socket, with nothing read yet. `lines` are further headers."""
     parts = urlsplit(url)
     payload = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
+        f"{''.join(line + chr(13) + chr(10) for line in lines)}\r\n"
     )
     connection = socket.create_connection((parts.hostname, parts.port), timeout=60)
     connection.sendall(head.encode() + payload)

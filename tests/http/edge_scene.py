@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 
 import uvicorn
 
+from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.core.errors import (
     Draining,
@@ -48,6 +49,9 @@ from pronto.gateway.limits import Limits
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
 from pronto.shared.counters import MemoryCounters
+from pronto.store.base import Answers
+from pronto.store.base import Token as TokenRow
+from pronto.store.memory_answers import MemoryAnswers
 from pronto.store.memory_conversations import MemoryConversations
 
 TOKEN, OTHER_TOKEN = "hf_valid", "hf_other"
@@ -234,7 +238,13 @@ class NoStore:
         raise StorageFailed("There is no database here.")
 
 
-def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
+def build(
+    source: Source,
+    answers: Answers | None = None,
+    logins: DeviceLogins | None = None,
+    tokens: "MadeTokens | None" = None,
+    **overrides: object,
+) -> tuple[Application, Metrics]:
     metrics = Metrics()
     settings = Settings(log_requests="none", **overrides)
     kept = Conversations(MemoryConversations(), ttl=60.0, account_bytes=1_000_000, now=time.time)
@@ -243,12 +253,29 @@ def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
         limits=Limits(MemoryCounters(), None, time.time_ns, per_tenant=100, total=100),
         authenticator=Gatekeeper(),
         conversations=kept,
+        answers=answers or MemoryAnswers(),
+        logins=logins or DeviceLogins(time.monotonic),
+        tokens=tokens or MadeTokens(),
         plans=Plans(),
         store=NoStore(),
         settings=settings,
         metrics=metrics,
     )
     return build_app(rooms), metrics
+
+
+class MadeTokens:
+    """The part of the Tokens seam that a login needs."""
+
+    def __init__(self) -> None:
+        self.rows: list[TokenRow] = []
+        self.is_broken = False
+
+    async def add(self, token: TokenRow) -> TokenRow:
+        if self.is_broken:
+            raise StorageFailed
+        self.rows.append(token)
+        return token
 
 
 class Running:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from pronto.accounts.authenticator import Authenticator
+from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.issuing import Issuing, NewToken
 from pronto.accounts.plans import Plans
 from pronto.accounts.registry import OPERATOR, NewAccount, Registry
@@ -97,6 +98,9 @@ async def open_house(folder: Path, **overrides: object) -> AsyncIterator[House]:
         limits=Limits(MemoryCounters(), None, time.time_ns, per_tenant=100, total=100),
         authenticator=door,
         conversations=Conversations(store.conversations, ttl=60.0, account_bytes=1_000_000, now=time.time),
+        answers=store.answers,
+        logins=DeviceLogins(time.monotonic),
+        tokens=store.tokens,
         plans=Plans(),
         store=store,
         settings=Settings(**{"log_requests": "none", **overrides}),

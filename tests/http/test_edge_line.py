@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest_asyncio
 import uvicorn
 
 from pronto.app import App, open_app
+from pronto.core.model import State
 from pronto.edge.guard import server_config
 from pronto.settings import Settings
+from pronto.store.base import LedgerRow, RowState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,6 +47,15 @@ class House:
     async def post(self, path: str, body: dict[str, object], **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post(path, json=body, headers={"x-wait-for-model": "1"} | named)
+
+    async def settled(self, ids: set[str]) -> list[LedgerRow]:
+        """The rows of these requests, as soon as none of them is only reserved."""
+        async with asyncio.timeout(10):
+            while True:
+                rows = [row for row in await self.app.store.ledger.rows(limit=500) if row.request_id in ids]
+                if all(row.state is RowState.SETTLED for row in rows):
+                    return rows
+                await asyncio.sleep(0.01)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -153,9 +165,66 @@ async def test_a_client_that_leaves_frees_its_place(house: House) -> None:
         await asyncio.sleep(0.01)
 
 
+async def test_a_request_that_is_stopped_by_id_is_settled_with_what_it_made(house: House) -> None:
+    body = {"inputs": "Hello", "parameters": {"max_new_tokens": 1000}, "stream": True}
+    headers = {"x-wait-for-model": "1", "x-request-id": "stop-me"}
+    async with house.client.stream("POST", "/models/acme/slow-2s", json=body, headers=headers) as answer:
+        parts = answer.aiter_text()
+        shown = await anext(parts)
+        assert [one["id"] for one in (await house.client.get("/api/requests")).json()] == ["stop-me"]
+        assert (await house.client.delete("/api/requests/stop-me")).status_code == 200
+        async for part in parts:
+            shown += part
+    assert frames(shown)[-1]["error_type"] == "cancelled"
+    [row] = await house.settled({"stop-me"})
+    assert row.finish == "cancelled"
+    assert len(frames(shown)) - 1 <= row.generated_tokens < 1000
+
+
+async def test_many_are_stopped_at_any_moment_and_nothing_is_left(house: House) -> None:
+    rng = random.Random(11)
+
+    async def one(id: str) -> int:
+        """How many tokens its client saw."""
+        body = {"inputs": id, "parameters": {"max_new_tokens": 60}, "stream": rng.random() < 0.7}
+        asking = asyncio.create_task(house.post("/models/acme/slow-2s", body, x_request_id=id))
+        await asyncio.sleep(rng.random() * 0.4)
+        await house.client.post(f"/api/requests/{id}/cancel")
+        answer = await asking
+        return sum("token" in frame for frame in frames(answer.text))
+
+    ids = [f"many-{index}" for index in range(40)]
+    seen = dict(zip(ids, await asyncio.gather(*(one(id) for id in ids)), strict=True))
+    rows = await house.settled(set(seen))
+    assert house.app.gateway.limits.in_work == 0
+    assert not any(deployment.running or deployment.waiting for deployment in house.app.fleet.loaded())
+    assert len({row.request_id for row in rows}) == len(rows)
+    assert "cancelled" in {row.finish for row in rows}
+    for row in rows:
+        assert seen.pop(row.request_id) <= row.generated_tokens <= 60
+    assert not any(seen.values())  # what was stopped before it was admitted has no row, and was shown nothing
+    assert (await house.client.get("/api/requests")).json() == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_repeated_request_costs_nothing(house: House, stream: bool) -> None:
+    body = {"inputs": "Once", "parameters": {"max_new_tokens": 4}, "stream": stream}
+    key = f"key-{stream}"
+    first, again = [await house.post("/models/echo", body, idempotency_key=key, x_request_id=key) for _ in range(2)]
+    assert first.content == again.content
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["x-compute-type"] == first.headers["x-compute-type"] == "cpu"
+    assert len([row for row in await house.app.store.ledger.rows() if row.request_id == key]) == 1
+
+
 async def test_descriptions(house: House) -> None:
     assert (await house.client.get("/health")).status_code == 200
     assert (await house.client.get("/health/ready")).status_code == 200
     assert (await house.client.get("/info")).json()["model_id"] == "echo"
     listed = (await house.client.get("/models")).json()
     assert {"echo", "acme/fail-mid", "acme/slow-2s"} <= {model["id"] for model in listed}
+    for model in listed:
+        assert model["plan"] in ("free", "pro", "enterprise")
+        assert model["state"] in {state.value for state in State}
+    llama = next(model for model in listed if model["id"] == "meta-llama/Meta-Llama-3-8B-Instruct")
+    assert (llama["plan"], llama["size"], llama["context"], llama["state"]) == ("pro", "8B", 8192, "described")

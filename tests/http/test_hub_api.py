@@ -81,6 +81,13 @@ async def test_an_unknown_model_has_the_hubs_error_code(client: httpx.AsyncClien
         ("?filter=conversational", 0),
         ("?search=TIN", 1),
         ("?search=large", 0),
+        ("?filter=conversational&filter=text-generation", 0),
+        ("?author=org", 0),
+        ("?inference=warm", 1),
+        ("?inference=cold", 0),
+        ("?inference_provider=all", 1),
+        ("?inference_provider=cohere&inference_provider=hf-inference", 1),
+        ("?inference_provider=cohere", 0),
         ("?limit=0", 0),
         ("?limit=many", 1),
     ],
@@ -88,6 +95,12 @@ async def test_an_unknown_model_has_the_hubs_error_code(client: httpx.AsyncClien
 async def test_the_list_is_narrowed(client: httpx.AsyncClient, query: str, count: int) -> None:
     answer = await client.get(f"/api/models{query}")
     assert [model["id"] for model in answer.json()] == ["tiny"] * count
+
+
+async def test_the_list_shows_what_is_chosen(client: httpx.AsyncClient) -> None:
+    [model] = (await client.get("/api/models?expand=inferenceProviderMapping")).json()
+    assert set(model) == {"_id", "id", "inferenceProviderMapping"}
+    assert set(model["inferenceProviderMapping"]) == {"hf-inference"}
 
 
 async def test_tasks_have_the_keys_of_both_clients(client: httpx.AsyncClient) -> None:

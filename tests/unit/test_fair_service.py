@@ -1,9 +1,8 @@
-"""A door under a virtual clock against what the paper on virtual token counters promises (Sheng et al., OSDI 2024).
+"""A door under a virtual clock against what the paper on virtual token counters promises (Sheng et al., OSDI 2024)."""
 
-The bound. A tenant is let in when its counter is the smallest of those that may go. Until it is let in again, its
-counter grows by that prompt and by what its running requests still generate: U = w_p * L_input + w_q * M at most, M
-being the tokens that its slots can generate. So two that wait differ by U at most, and in what they get then, by 2 U.
-"""
+# The bound. A tenant is let in when its counter is the smallest of those that may go. Until it is let in again, its
+# counter grows by that prompt and by what its running requests still generate: U = w_p * L_input + w_q * M at most, M
+# being the tokens that its slots can generate. So two that wait differ by U at most, and in what they get then, by 2 U.
 
 import asyncio
 import itertools

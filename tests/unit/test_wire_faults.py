@@ -18,6 +18,8 @@ TABLE: list[tuple[ProntoError, int, str]] = [
     (errors.MethodNotAllowed("no", ("GET",)), 405, "method_not_allowed"),
     (errors.InvalidInput("no"), 422, "validation"),
     (errors.Unsupported("no"), 422, "validation"),
+    (errors.KeyReused("no"), 422, "idempotency_key_reused"),
+    (errors.Conflict("no", retry_after=1), 409, "idempotency_in_progress"),
     (Malformed("no"), 422, "validation"),
     (errors.TooLarge("no"), 413, "too_large"),
     (errors.RateLimited("no", window="hour", retry_after=3.2), 429, "rate_limited"),

@@ -28,6 +28,7 @@ COMMANDS = {
     "tokens": Target("pronto.cli.tokens", "app", "Tokens: what accounts are recognised by."),
     "orgs": Target("pronto.cli.orgs", "app", "Organisations: accounts that pay for their members."),
     "plans": Target("pronto.cli.plans", "app", "Plans: what accounts may do."),
+    "login": Target("pronto.cli.login", "app", "Devices that ask to be let in, as `hf auth login` does."),
     "models": Target("pronto.cli.models", "app", "Models: what the server offers."),
     "usage": Target("pronto.cli.usage", "usage", "What was used, day by day."),
     "audit": Target("pronto.cli.audit", "audit", "Who changed what."),

@@ -7,7 +7,9 @@ ProntoError
 │   └── ModelNotFound        no such model in the catalog
 ├── MethodNotAllowed         the path has other methods
 ├── InvalidInput             the request itself is wrong
-│   └── Unsupported          a parameter that this model's engine cannot honour
+│   ├── Unsupported          a parameter that this model's engine cannot honour
+│   └── KeyReused            an idempotency key came before, with another request
+├── Conflict                 the same request is in work at this moment
 ├── TooLarge                 the body or its headers are over a bound
 ├── RateLimited              the caller's own limit
 ├── Overloaded               our capacity
@@ -69,6 +71,18 @@ class InvalidInput(ProntoError):
 
 class Unsupported(InvalidInput):
     """The field is well-formed, but this model's engine cannot honour it."""
+
+
+class KeyReused(InvalidInput):
+    """The idempotency key belongs to another request of the account."""
+
+
+class Conflict(ProntoError):
+    """The same request, by its idempotency key, is in work. `retry_after` in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TooLarge(ProntoError):

@@ -5,13 +5,17 @@ Pure ASGI: no middleware stands between a stream and its server.
 
 import random
 import re
+import time
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
 from pronto.core.errors import ProntoError
+from pronto.edge.address_guard import AddressGuard
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
+from pronto.edge.guarded_logins import ADDRESS, GuardedLogins
 from pronto.edge.health import Health
 from pronto.edge.inference import Exchange, Inference
 from pronto.edge.page_table import Handler, page_table
@@ -40,7 +44,7 @@ _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
 _EXPOSED = (
     b"x-request-id, x-sha, x-compute-type, x-compute-time, x-compute-characters, x-total-time, x-validation-time, "
     b"x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
-    b"x-hf-warning, age, retry-after, ratelimit, ratelimit-policy"
+    b"x-hf-warning, age, retry-after, ratelimit, ratelimit-policy, idempotent-replayed"
 )
 _CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
 _PREFLIGHT: Headers = [
@@ -68,6 +72,8 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        client = scope.get("client")
+        ADDRESS.set(client[0] if client else "")
         request_id = headers.get("x-request-id", "")
         if not request_id or _REQUEST_ID.fullmatch(request_id) is None:
             # Not from the system's source: asking it lets go of the interpreter lock, 50 µs when a thread is busy.
@@ -121,6 +127,8 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
     `rng` makes request ids; None: one that is seeded by the system.
     """
     settings = rooms.settings
+    guard = AddressGuard(settings.failed_logins_per_minute, time.monotonic)
+    rooms = msgspec.structs.replace(rooms, authenticator=GuardedLogins(rooms.authenticator, guard))
     bounds = Bounds(
         max_best_of=settings.max_best_of,
         max_stop_sequences=settings.max_stop_sequences,
@@ -136,7 +144,9 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         "openai-responses": ResponsesDialect(bounds),
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
-    return Application(Inference(rooms, dialects), page_table(rooms, health), health, rng or random.Random())
+    inference = Inference(rooms, dialects)
+    pages = page_table(rooms, health, inference.running)
+    return Application(inference, pages, health, rng or random.Random())
 
 
 def _is_openai(path: str) -> bool:

@@ -35,6 +35,11 @@ def bad_host() -> HttpFault:
     return HttpFault("The Host header is malformed.", status=400, error_type="bad_request")
 
 
+def cancelled() -> HttpFault:
+    """499, as nginx says it: no client takes it for a reason to ask again."""
+    return HttpFault("The request was cancelled by its account.", status=499, error_type="cancelled")
+
+
 def incomplete() -> HttpFault:
     return HttpFault("Incomplete generation", status=500, error_type="incomplete_generation")
 

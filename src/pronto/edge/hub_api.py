@@ -7,6 +7,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -48,21 +49,16 @@ class HubApi:
             missing = json_response({"error": "Repository not found", "error_type": "model_not_found"}, 404)
             missing.headers.update({"x-error-code": "RepoNotFound", "x-error-message": error.message})
             return missing
-        fields = _model(info)
-        wanted = _wanted(request)
-        return json_response({name: fields[name] for name in fields if name in wanted} if wanted else fields)
+        return json_response(_chosen(_model(info), _wanted(request)))
 
     async def models(self, request: Request) -> Response:
-        """All of them, or those that `pipeline_tag`, `filter`, `search` and `limit` leave."""
+        """All of them, or those that are asked for by tag, author, provider and the like; `expand` as for one."""
         asked = request.query_params
-        found = [_model(info) for info in self._gateway.models.list()]
-        for name in ("pipeline_tag", "filter"):
-            if tag := asked.get(name):
-                found = [model for model in found if tag in model["tags"]]
-        if text := asked.get("search", "").lower():
-            found = [model for model in found if text in model["id"].lower()]
+        found = [model for model in map(_model, self._gateway.models.list()) if _is_asked_for(model, asked)]
         limit = asked.get("limit", "")
-        return json_response(found[: min(int(limit), PAGE) if limit.isdecimal() else PAGE])
+        found = found[: min(int(limit), PAGE) if limit.isdecimal() else PAGE]
+        wanted = _wanted(request)
+        return json_response([_chosen(model, wanted) for model in found])
 
     async def tasks(self, _: Request) -> Response:
         """The models of each task, best first: a client without a model takes the first."""
@@ -133,6 +129,23 @@ def _tasks(info: ModelInfo) -> list[str]:
 
 def _framework(info: ModelInfo) -> str:
     return next((name for name, tasks in _FRAMEWORKS.items() if info.task in tasks), "transformers")
+
+
+def _is_asked_for(model: dict[str, Any], asked: QueryParams) -> bool:
+    """Whether the fields that the Hub's clients choose by leave this model."""
+    tags = [tag for name in ("pipeline_tag", "filter") for tag in asked.getlist(name) if tag]
+    providers = asked.getlist("inference_provider")
+    return (
+        all(tag in model["tags"] for tag in tags)
+        and asked.get("search", "").lower() in model["id"].lower()
+        and asked.get("author") in (None, "", model["author"])
+        and asked.get("inference") in (None, "", model["inference"])
+        and (not providers or not {"all", PROVIDER}.isdisjoint(providers))
+    )
+
+
+def _chosen(model: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
+    return {name: model[name] for name in model if name in wanted} if wanted else model
 
 
 def _wanted(request: Request) -> set[str]:

@@ -13,13 +13,15 @@ from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
-from pronto.edge.departure import Watchers
 from pronto.edge.errors import ClientLeft, internal
+from pronto.edge.idempotency import HEADER, REPLAYED, Recording, Repeats, is_final, repeatable
 from pronto.edge.ports import Rooms
 from pronto.edge.routes import Match
+from pronto.edge.running import Running
 from pronto.edge.streaming import Outcome, Stream, Wire, collect, send_whole
 from pronto.gateway.several import serve_several
 from pronto.observe import logger
+from pronto.store.base import KeptAnswer
 from pronto.wire.base import Call, Dialect, Headers, Raw
 from pronto.wire.body_shape import is_chat
 from pronto.wire.faults import fault
@@ -34,7 +36,12 @@ _OPEN_TO_CHAT = ("hf", "tgi-root")
 class Exchange:
     """One request and its way back, with what the log tells of it."""
 
-    __slots__ = ("account", "began", "extra", "headers", "match", "model", "receive", "request_id", "send", "status")
+    # fmt: off
+    __slots__ = (
+        "account", "account_id", "began", "error", "extra", "headers", "is_carried_on", "match", "model", "outcome",
+        "receive", "request_id", "send", "since", "status",
+    )
+    # fmt: on
 
     def __init__(
         self, match: Match, headers: dict[str, str], request_id: str, extra: Headers, wire: tuple[Receive, Send]
@@ -42,9 +49,22 @@ class Exchange:
         self.match, self.headers, self.request_id, self.extra = match, headers, request_id, extra
         self.receive, self.send = wire
         self.began = time.perf_counter()
-        self.account = ""
+        self.since = time.time()
+        self.account, self.account_id = "", 0
         self.model = match.model
         self.status = 0
+        self.error: ProntoError | None = None  # instead of an answer
+        self.outcome = Outcome()
+        self.is_carried_on = False
+
+    @property
+    def is_started(self) -> bool:
+        return self.outcome.is_started
+
+    @property
+    def failure(self) -> ProntoError | None:
+        """How it ended, if not well."""
+        return self.error or self.outcome.error
 
     def limits(self, standings: Sequence[Standing]) -> Headers:
         """The headers that tell how the caller's windows stand."""
@@ -58,8 +78,11 @@ class Inference:
     def __init__(self, rooms: Rooms, dialects: Mapping[str, Dialect]) -> None:
         self._gateway, self._authenticator, self._dialects = rooms.gateway, rooms.authenticator, dialects
         self._conversations = rooms.conversations
-        self._metrics, self._watchers = rooms.metrics, Watchers()
+        self._metrics, self.running = rooms.metrics, Running()
+        self._watchers = self.running.watchers
         settings = rooms.settings
+        account_bytes = settings.account_answers_mb * 2**20
+        self._repeats = Repeats(rooms.answers, ttl=settings.idempotency_ttl, account_bytes=account_bytes, now=time.time)
         self._max_body = settings.max_body_kb * 1000
         self._body_timeout = settings.body_timeout
         self._keep_alive = settings.sse_keep_alive
@@ -71,21 +94,20 @@ class Inference:
         dialect = self._dialects[exchange.match.route.dialect or "hf"]
         try:
             caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
-            exchange.account = caller.account
+            exchange.account, exchange.account_id = caller.account, caller.account_id
             raw = await self._read(exchange)
             if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):
                 dialect = self._dialects["openai-chat"]
-            call = dialect.decode(raw)
-            exchange.model = call.request.model
-            outcome = await self._answer(exchange, dialect, caller, call)
+            if HEADER in exchange.headers:
+                await self._answer_once(exchange, dialect, caller, raw)
+            else:
+                await self._answer(exchange, dialect, caller, raw)
         except ProntoError as error:
             await self._refuse(exchange, dialect, error)
         except ClientLeft:
             self._finish(exchange, "dropped")
         except Exception as error:
             await self._refuse(exchange, dialect, internal(error, exchange.request_id))
-        else:
-            self._account_for(exchange, outcome)
 
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
@@ -111,28 +133,67 @@ class Inference:
                 raise
             return ""
 
-    async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, call: Call) -> Outcome:
-        encoder = dialect.encoder(call)
+    async def _answer_once(self, exchange: Exchange, dialect: Dialect, caller: Caller, raw: Raw) -> None:
+        """The answer that is kept for the request's key, or a new one that will be."""
+        target = (exchange.match.route.path, raw.model, raw.task)
+        asked = repeatable(caller, target, exchange.headers, raw.body)
+        kept = await self._repeats.enter(asked)
+        if kept is not None:
+            await self._replay(exchange, kept)
+            return
+
+        async def keep(recording: Recording) -> None:
+            if recording.is_whole and is_final(exchange.failure):
+                await self._repeats.keep(asked, recording)
+
+        exchange.send = Recording(exchange.send, exchange.extra, keep).send
+        exchange.is_carried_on = True  # so that whoever lost the connection finds it
+        try:
+            await self._answer(exchange, dialect, caller, raw)
+        except ProntoError as error:
+            await self._refuse(exchange, dialect, error)
+        except Exception as error:
+            await self._refuse(exchange, dialect, internal(error, exchange.request_id))
+        finally:
+            self._repeats.leave(asked)
+
+    async def _replay(self, exchange: Exchange, kept: KeptAnswer) -> None:
+        exchange.status = kept.status
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.headers]
+        await send_whole(exchange.send, kept.status, [*headers, REPLAYED, *exchange.extra], kept.body)
+        self._metrics.responded(kept.status)
+        if self._logged == "all":
+            self._log(exchange, "replayed", time.perf_counter() - exchange.began)
+
+    async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, raw: Raw) -> None:
+        call = dialect.decode(raw)
+        exchange.model = call.request.model
+        encoder, outcome = dialect.encoder(call), exchange.outcome
         events = self._events(caller, call)
-        watch = self._watchers.watch(exchange.receive)
+        watch = self._watchers.watch(exchange)
         try:
             if encoder.streams:
                 wire = Wire(exchange.send, exchange.extra, exchange.limits)
                 stream = Stream(wire, encoder, exchange.request_id, self._keep_alive)
-                await stream.pump(events)
-                exchange.status, outcome = 200, stream.outcome
+                stream.outcome = outcome
+                await stream.pump(events, watch)
+                exchange.status = 200
             else:
-                body, outcome = await collect(events, encoder)
+                body = await collect(events, encoder, outcome)
+                watch.stop()  # what is whole is not cut off
                 exchange.status = 200
                 headers = encoder.headers + outcome.headers + exchange.extra + exchange.limits(outcome.limits)
                 await send_whole(exchange.send, 200, headers, body)
         except asyncio.CancelledError:
-            if not watch.client_left:
+            if watch.client_left:
+                raise ClientLeft from None
+            stopped = watch.interruption()
+            if stopped is None:
                 raise
-            raise ClientLeft from None
+            raise stopped from None
         finally:
             watch.stop()
-        return outcome
+        self._account_for(exchange)
 
     def _events(self, caller: Caller, call: Call) -> AsyncGenerator[Step, None]:
         def serve(request: InferenceRequest) -> AsyncGenerator[Step, None]:
@@ -146,11 +207,12 @@ class Inference:
 
     async def _refuse(self, exchange: Exchange, dialect: Dialect, error: ProntoError) -> None:
         response = dialect.encode_error(error, exchange.headers)
-        exchange.status = response.status
+        exchange.status, exchange.error = response.status, error
         self._finish(exchange, fault(error).error_type)
         await send_whole(exchange.send, response.status, response.headers + exchange.extra, response.body)
 
-    def _account_for(self, exchange: Exchange, outcome: Outcome) -> None:
+    def _account_for(self, exchange: Exchange) -> None:
+        outcome = exchange.outcome
         if outcome.error is not None or outcome.done is None:
             self._finish(exchange, fault(outcome.error).error_type if outcome.error else "incomplete")
             return

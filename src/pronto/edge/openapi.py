@@ -13,6 +13,7 @@ from pronto.edge.account_pages import RevokeBody
 from pronto.edge.admin_pages import ChangeBody, MemberBody, OrgBody, UserBody
 from pronto.edge.admin_tokens import NewTokenBody, TokenShown
 from pronto.edge.routes import TABLE, Route
+from pronto.edge.running import RunningRequest
 from pronto.gateway.models import ModelInfo
 from pronto.wire.anthropic.body import CountBody, MessagesBody
 from pronto.wire.anthropic.reply import CountAnswer, MessageAnswer
@@ -75,7 +76,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 _BODIES = (
     *(TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody),
     *(ChatBody, ChatAnswer, CompletionBody, CompletionAnswer, ModelBody, ModelList, OpenAiErrorBody),
-    *(ResponseRequest, ResponseDocument),
+    *(ResponseRequest, ResponseDocument, RunningRequest),
     *(RevokeBody, UserBody, OrgBody, ChangeBody, MemberBody, NewTokenBody, TokenShown, UsageReport),
 )
 _PAGES = {
@@ -85,6 +86,7 @@ _PAGES = {
     "v1-model": ("object", "ModelBody"),
     "v1-model-alone": ("object", "ModelList"),
     "response": ("object", "ResponseDocument"),
+    "requests": ("array", "RunningRequest"),
     "usage": ("object", "UsageReport"),
     "admin-usage": ("object", "UsageReport"),
     "admin-tokens": ("array", "TokenShown"),
@@ -130,14 +132,22 @@ _OTHER_STREAMS = {
 }
 _INFO = ("model-info", "info")
 _WITH_TOKEN = ("hub-whoami", "usage")
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Asked again with the same key, the same request gets the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 _STATUSES = {
     401: "No valid token came with the request.",
     403: "The plan or the scope of the token does not allow this.",
     404: "There is no such model.",
+    409: "A request with the same Idempotency-Key is in work; see Retry-After.",
     413: "The body is too large.",
     422: "The request is wrong; the message says how.",
     424: "The engine failed on the request.",
     429: "Your own limit, or the server's capacity; see Retry-After.",
+    499: "The request was stopped by its account.",
     500: "The model could not be loaded.",
     503: "The model is being loaded, or the server is stopping; see Retry-After.",
     504: "The request's deadline passed.",
@@ -171,6 +181,7 @@ def _operation(route: Route) -> _Document:
     if route.dialect is None:
         return operation | _of_page(route)
     operation["security"] = [{"token": []}]
+    operation.setdefault("parameters", []).append(_KEY)
     if route.dialect in _OPENAI:
         return operation | _openai(*_OPENAI[route.dialect])
     operation["requestBody"] = {"required": True, "content": _json(_ref(_asked(route)))}

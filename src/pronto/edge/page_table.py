@@ -11,16 +11,19 @@ from pronto.edge.admin_tokens import AdminTokens
 from pronto.edge.health import Health
 from pronto.edge.hub_api import HubApi
 from pronto.edge.limits_page import LimitsPage
+from pronto.edge.login_pages import LoginPages
 from pronto.edge.model_pages import ModelPages
 from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
 from pronto.edge.ports import Rooms
+from pronto.edge.request_pages import RequestPages
 from pronto.edge.response_pages import ResponsePages
+from pronto.edge.running import Running
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def page_table(rooms: Rooms, health: Health) -> dict[str, Handler]:
+def page_table(rooms: Rooms, health: Health, running: Running) -> dict[str, Handler]:
     """A handler for each route that is no inference."""
     pages = Pages(rooms.settings)
     table: dict[str, Handler] = {
@@ -36,6 +39,10 @@ def page_table(rooms: Rooms, health: Health) -> dict[str, Handler]:
         "openapi": pages.openapi,
         "docs": pages.docs,
     }
+    requests = RequestPages(running, rooms.authenticator)
+    table |= {"requests": requests.all, "cancel": requests.cancel}
+    login = LoginPages(rooms.logins, rooms.tokens, rooms.settings)
+    table |= {"login-page": login.page, "login-begin": login.begin, "login-token": login.token}
     return table | _openai(rooms) | _hub(rooms) | _ollama(rooms) | _accounts(rooms) | _admin(rooms)
 
 

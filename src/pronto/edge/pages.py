@@ -13,8 +13,8 @@ from pronto.settings import Settings
 Handler = Callable[[Request], Awaitable[Response]]
 
 # No script and nothing from elsewhere: the page works offline, and has nothing to attack.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_STYLE = """
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 code, pre { font: 14px/1.5 ui-monospace, monospace; }
 pre { background: #f4f4f2; padding: 1rem; overflow-x: auto; border-radius: 6px; }
@@ -36,7 +36,7 @@ class Pages:
         self._html = _page(description, address).encode()
 
     async def docs(self, _: Request) -> Response:
-        headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": _POLICY}
+        headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": POLICY}
         return Response(self._html, headers=headers)
 
     async def openapi(self, _: Request) -> Response:
@@ -67,7 +67,7 @@ def _page(description: dict[str, Any], address: str) -> str:
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Pronto</title><style>{_STYLE}</style></head><body>
+<title>Pronto</title><style>{STYLE}</style></head><body>
 <h1>Pronto {escape(description["info"]["version"])}</h1>
 <p>{escape(description["info"]["description"])} The full description is at
 <a href="/openapi.json">/openapi.json</a>, the models are at <a href="/models">/models</a>.</p>

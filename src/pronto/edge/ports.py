@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.core.events import Event, Step
 from pronto.core.identity import Caller
@@ -15,7 +16,7 @@ from pronto.edge.metrics import Metrics
 from pronto.gateway.conversation import Kept, Serve
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
-from pronto.store.base import Store
+from pronto.store.base import Answers, Store, Tokens
 
 
 class ModelsPort(Protocol):
@@ -80,6 +81,9 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitsPort
     authenticator: AuthenticatorPort
     conversations: ConversationsPort
+    answers: Answers
+    logins: DeviceLogins
+    tokens: Tokens
     plans: Plans
     store: Store
     settings: Settings

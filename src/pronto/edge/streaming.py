@@ -12,6 +12,7 @@ from pronto.core.errors import ProntoError
 from pronto.core.events import Done, Event, Replay, Started, Step, Token, Waiting, unpacked
 from pronto.core.plan import Standing
 from pronto.edge.body import Send
+from pronto.edge.departure import Watch
 from pronto.edge.errors import incomplete, internal
 from pronto.edge.polling import Polled
 from pronto.wire.base import Encoder, Headers
@@ -31,13 +32,13 @@ class Wire(NamedTuple):
 class Outcome:
     """What is known of an answer when it is over; filled in as it goes."""
 
-    __slots__ = ("done", "error", "first_token", "is_cached", "limits", "queue_position")
+    __slots__ = ("done", "error", "first_token", "is_cached", "is_started", "limits", "queue_position")
 
     def __init__(self) -> None:
         self.done: Done | None = None
         self.error: ProntoError | None = None  # in a stream whose status had been sent
         self.first_token: float | None = None  # seconds from the start of the stream's work
-        self.is_cached = False
+        self.is_cached = self.is_started = False
         self.limits: tuple[Standing, ...] = ()
         self.queue_position: int | None = None  # on entering the queue; None: it did not wait there
 
@@ -49,7 +50,7 @@ class Outcome:
 
     def note(self, event: Event) -> None:
         if isinstance(event, Started):
-            self.is_cached, self.limits = event.age is not None, event.limits
+            self.is_started, self.is_cached, self.limits = True, event.age is not None, event.limits
         elif isinstance(event, Waiting):
             if self.queue_position is None:
                 self.queue_position = event.position
@@ -64,9 +65,9 @@ async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> 
     await send({"type": "http.response.body", "body": body})
 
 
-async def collect(events: AsyncGenerator[Step, None], encoder: Encoder) -> tuple[bytes, Outcome]:
+async def collect(events: AsyncGenerator[Step, None], encoder: Encoder, outcome: Outcome) -> bytes:
     """The body of a whole answer. Raises what the gateway raises, and HttpFault for an answer without an end."""
-    outcome, feed, body = Outcome(), encoder.feed, b""
+    feed, body = encoder.feed, b""
     async with aclosing(events):
         async for step in events:
             if type(step) is Replay:
@@ -80,7 +81,7 @@ async def collect(events: AsyncGenerator[Step, None], encoder: Encoder) -> tuple
         # Not left at Done: closed early, the gateway would take its client for gone.
     if outcome.done is None:
         raise incomplete()
-    return body, outcome
+    return body
 
 
 def _replayed(replay: Replay, encoder: Encoder) -> bytes:
@@ -97,7 +98,7 @@ class Stream:
     """One streamed answer. The status is sent with Started, or when a wait has lasted for PATIENCE."""
 
     def __init__(self, wire: Wire, encoder: Encoder, request_id: str, keep_alive: float) -> None:
-        self.outcome = Outcome()
+        self.outcome = Outcome()  # the caller may put its own here
         self.is_committed = False
         self._send, self._headers, self._limit_headers = wire
         self._encoder = encoder
@@ -109,24 +110,34 @@ class Stream:
         self._timer: asyncio.TimerHandle | None = None
         self._aside: asyncio.Task[None] | None = None  # a write that a timer has started
 
-    async def pump(self, events: AsyncGenerator[Step, None]) -> None:
+    async def pump(self, events: AsyncGenerator[Step, None], watch: Watch) -> None:
         """Send everything. Raises what the gateway raises while the status is open; later it is part of the stream."""
         try:
             async with aclosing(events):
                 await self._forward(events)
+        except asyncio.CancelledError:
+            stopped = watch.interruption()
+            if stopped is None:
+                raise
+            if not self.is_committed:
+                raise stopped from None
+            self._fail(stopped)
         except Exception as error:
             if not self.is_committed:
                 raise
-            shown = error if isinstance(error, ProntoError) else internal(error, self._request_id)
-            self.outcome.error = shown
-            self._take(self._encoder.fail(shown))
+            self._fail(error if isinstance(error, ProntoError) else internal(error, self._request_id))
         finally:
+            watch.stop()  # the end of a stream is not cut off
             self._stop_timer()
             if self._aside is not None and not self.is_committed:
                 self._aside.cancel()
         if self._aside is not None:
             await self._aside  # the head of the response may still be on its way
         await self._send({"type": "http.response.body", "body": b"".join(self._ready)})
+
+    def _fail(self, error: ProntoError) -> None:
+        self.outcome.error = error
+        self._take(self._encoder.fail(error))
 
     async def _forward(self, events: AsyncGenerator[Step, None]) -> None:
         while True:

@@ -324,6 +324,40 @@ class Conversations(Protocol):
         ...
 
 
+class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a request that came with a key, to be given again. Times are Unix seconds."""
+
+    account_id: int
+    key: str  # the client's own, unique within its account
+    fingerprint: bytes  # of the request that it answers
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    created: float
+    expires: float
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, about: many small answers are large too."""
+        return 200 + len(self.key) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+class Answers(Protocol):
+    """Answers by account and key. The first one of a key stays until it expires."""
+
+    async def keep(self, answer: KeptAnswer, *, most_bytes: int) -> None:
+        """Keep an answer, in the place of an expired one; the account's oldest go while it has over `most_bytes`."""
+        ...
+
+    async def get(self, account_id: int, key: str, now: float) -> KeptAnswer | None:
+        """None also when it has expired."""
+        ...
+
+    async def tidy(self, now: float, *, most_bytes: int) -> int:
+        """Delete what has expired, and the oldest while all have over `most_bytes`; how many went."""
+        ...
+
+
 class Store(Protocol):
     """Everything that must outlive the process."""
 
@@ -341,6 +375,9 @@ class Store(Protocol):
 
     @property
     def conversations(self) -> Conversations: ...
+
+    @property
+    def answers(self) -> Answers: ...
 
     @property
     def ledger(self) -> Ledger: ...

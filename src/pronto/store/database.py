@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import Accounts, Audit, Conversations, Organisations, Tokens
+from pronto.store.base import Accounts, Answers, Audit, Conversations, Organisations, Tokens
 from pronto.store.changes import Changes
 from pronto.store.ledger import SqliteLedger
 from pronto.store.sqlite import BUSY_TIMEOUT, FILE_NAME, connect, make_file
 
-SCHEMA_VERSION = "0004"  # the newest of migrations/versions; they are numbered, so that a newer one is told
+SCHEMA_VERSION = "0005"  # the newest of migrations/versions; they are numbered, so that a newer one is told
 
 
 class _Parts(NamedTuple):
@@ -32,6 +32,7 @@ class _Parts(NamedTuple):
     conversations: Conversations
     organisations: Organisations
     audit: Audit
+    answers: Answers
 
 
 class SqliteStore:
@@ -68,6 +69,10 @@ class SqliteStore:
     def audit(self) -> Audit:
         return self._sql().audit
 
+    @property
+    def answers(self) -> Answers:
+        return self._sql().answers
+
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None, None]:
         """Tasks that are started inside are inside of the transaction too; end them before its end."""
@@ -88,6 +93,7 @@ class SqliteStore:
     def _sql(self) -> "_Parts":
         if self._parts is None:
             from pronto.store.accounts import SqlAccounts, SqlTokens
+            from pronto.store.answers import SqlAnswers
             from pronto.store.audit import SqlAudit
             from pronto.store.conversations import SqlConversations
             from pronto.store.organisations import SqlOrganisations
@@ -100,6 +106,7 @@ class SqliteStore:
                 SqlConversations(sessions),
                 SqlOrganisations(sessions),
                 SqlAudit(sessions, time.time),
+                SqlAnswers(sessions),
             )
         return self._parts
 

@@ -132,6 +132,25 @@ conversations = sa.Table(
     sa.Index("ix_conversations_expires", "expires"),
 )
 
+# Answers to requests with an Idempotency-Key.
+answers = sa.Table(
+    "answers",
+    metadata,
+    # No foreign key: account 0 is the anonymous one.
+    sa.Column("account_id", sa.BigInteger(), primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.LargeBinary(32), nullable=False),
+    sa.Column("status", sa.SmallInteger(), nullable=False),
+    sa.Column("headers", sa.JSON(), nullable=False),
+    sa.Column("body", sa.LargeBinary(), nullable=False),
+    sa.Column("created", sa.Double(), nullable=False),
+    sa.Column("expires", sa.Double(), nullable=False),
+    sa.Column("size", sa.BigInteger(), nullable=False),  # bytes of the row, about
+    sa.Index("ix_answers_account_id", "account_id", "created", "size"),
+    sa.Index("ix_answers_created", "created", "size"),
+    sa.Index("ix_answers_expires", "expires"),
+)
+
 usage_days = sa.Table(
     "usage_days",
     metadata,

@@ -51,6 +51,8 @@ _TABLE: dict[type[ProntoError], tuple[int, str]] = {
     errors.MethodNotAllowed: (405, "method_not_allowed"),
     errors.InvalidInput: (422, "validation"),
     errors.Unsupported: (422, "validation"),
+    errors.KeyReused: (422, "idempotency_key_reused"),
+    errors.Conflict: (409, "idempotency_in_progress"),
     Malformed: (422, "validation"),
     errors.TooLarge: (413, "too_large"),
     errors.RateLimited: (429, "rate_limited"),
@@ -84,7 +86,7 @@ def fault(error: ProntoError) -> Fault:
     message, facts, headers = error.message, dict[str, float | bool](), Headers()
     retry_after: float | None = None
     match error:
-        case Malformed():
+        case Malformed() | errors.KeyReused():
             pass
         case errors.InvalidInput() if not message.startswith(VALIDATION_PREFIX):
             message = VALIDATION_PREFIX + message
@@ -104,7 +106,7 @@ def fault(error: ProntoError) -> Fault:
         case errors.RateLimited():
             retry_after = error.retry_after
             headers += limit_headers(error.limits) + openai_headers(error.limits)
-        case errors.Overloaded() | errors.Draining() | errors.ModelFailed():
+        case errors.Overloaded() | errors.Draining() | errors.ModelFailed() | errors.Conflict():
             retry_after = error.retry_after
     headers += _retry_headers(status, retry_after)
     return Fault(status, error_type, message, getattr(error, "param", None), facts, headers)
@@ -115,7 +117,7 @@ def _retry_headers(status: int, retry_after: float | None) -> Headers:
     if retry_after is None:
         return [(b"x-should-retry", b"false")] if status in (424, 429, 500) else []
     seconds = max(1, math.ceil(retry_after))
-    helps = b"true" if seconds <= OPENAI_PATIENCE and status in (429, 503) else b"false"
+    helps = b"true" if seconds <= OPENAI_PATIENCE and status in (409, 429, 503) else b"false"
     return [(b"retry-after", str(seconds).encode()), (b"x-should-retry", helps)]
 
 

@@ -12,6 +12,7 @@ _TABLE: dict[type[ProntoError], tuple[int, str]] = {
     errors.Forbidden: (403, "permission_error"),
     errors.NotFound: (404, "not_found_error"),
     errors.MethodNotAllowed: (405, "invalid_request_error"),
+    errors.Conflict: (409, "invalid_request_error"),
     errors.TooLarge: (413, "request_too_large"),
     errors.RateLimited: (429, "rate_limit_error"),
     errors.Overloaded: (529, "overloaded_error"),
