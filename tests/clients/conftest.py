@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.clients.tiny_chat import build_tiny_chat
+from tests.e2e.http import get
 from tests.e2e.server import Server, make_account, run_cli
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,7 @@ def server(tmp_path_factory):
     run_cli(data, "models", "pull", CHAT)
     running = Server(data, env={"PRONTO_LOAD_TIMEOUT": "60"})
     running.token = token
+    wait_until_loaded(running, CHAT, ECHO, "test/fail-mid")
     yield running
     assert running.stop() == 0
 
@@ -41,8 +44,18 @@ def busy_server(tmp_path_factory):
     run_cli(data, "models", "add", SLOW, "--source", str(tiny), "--engine", "echo", "--preload", "--default")
     running = Server(data, env={"PRONTO_MAX_CONCURRENT_REQUESTS": "1"})
     running.token = token
+    wait_until_loaded(running, SLOW)
     yield running
     running.stop()
+
+
+def wait_until_loaded(server: Server, *models: str, seconds: float = 60) -> None:
+    """Clients are not tried on a server that still loads: old ones give up at once, others ask for ever."""
+    deadline = time.monotonic() + seconds
+    for model in models:
+        while not json.loads(get(server.url, f"/status/{model}")[1])["loaded"]:
+            assert time.monotonic() < deadline, f"{model} was not loaded within {seconds:g} seconds"
+            time.sleep(0.2)
 
 
 class Clients:

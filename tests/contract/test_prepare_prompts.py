@@ -138,6 +138,17 @@ def test_a_model_without_a_template_says_so(engine: PrepareEngine, folder: Path)
     assert "has no chat template" in failed.message
 
 
+def test_a_model_without_a_template_continues_what_may_be_plain(engine: PrepareEngine, folder: Path) -> None:
+    asked = ChatPrompt(messages=(USER,), plain="Be kind.\n\nHi <b>")
+    plain = prepared(engine, folder, TextPrompt("Be kind.\n\nHi <b>"))
+    assert prepared(engine, folder, asked).ids == plain.ids
+    assert prepared(engine, folder, asked, template=CHATML).ids == prepared(engine, folder, chat(), CHATML).ids
+    event = ask(engine, Tokenize(prompt=asked, folder=str(folder), engine="openvino"))
+    assert isinstance(event, Output)
+    assert isinstance(event.value, Tokenized)
+    assert event.value.text == "Be kind.\n\nHi <b>"
+
+
 def test_templates_refuse_in_their_own_words(engine: PrepareEngine, folder: Path) -> None:
     failed = refused(engine, folder, chat(USER, USER), template="{{ raise_exception('Roles must alternate') }}")
     assert (failed.kind, failed.param) == ("invalid_input", "messages")

@@ -203,6 +203,13 @@ def test_a_call_that_was_cut() -> None:
     assert shown["stop_reason"] == "max_tokens"
 
 
+@pytest.mark.parametrize(("arguments", "reason"), [('{"city":"Bonn"}', "tool_use"), ('{"city', "max_tokens")])
+def test_a_whole_call_counts_also_at_the_limit(arguments: str, reason: str) -> None:
+    events = with_tool(arguments, reason=FinishReason.LENGTH)
+    assert json.loads(written(events))["stop_reason"] == reason
+    assert f'"stop_reason":"{reason}"' in written(events, stream=True).decode()
+
+
 def test_a_stream() -> None:
     events = [started(), token(" a\u2028"), token("</s>", special=True), Finish(0, FinishReason.EOS), Done(Usage(3, 2))]
     assert written(events, stream=True) == (

@@ -54,7 +54,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_prompt(work: TextGeneration, source: Source) -> EncodedPrompt:
     """Raises InvalidInput, Unsupported."""
-    prompt, encoder = work.prompt, source.encoder
+    prompt, encoder = _plainly(work.prompt, source), source.encoder
     if isinstance(prompt, TokenPrompt):
         return EncodedPrompt(ids=prompt.ids, characters=encoder.length(prompt.ids), grammar=work.grammar)
     if isinstance(prompt, ChatPrompt):
@@ -77,7 +77,7 @@ def encode_prompt(work: TextGeneration, source: Source) -> EncodedPrompt:
 
 def tokenize_prompt(prompt: Prompt, source: Source) -> Tokenized:
     """The tokens alone. Raises InvalidInput, Unsupported."""
-    encoder = source.encoder
+    prompt, encoder = _plainly(prompt, source), source.encoder
     if isinstance(prompt, TokenPrompt):
         return Tokenized(encoder.decode(prompt.ids), _literal(prompt.ids, encoder))
     if isinstance(prompt, InfillPrompt):
@@ -107,6 +107,13 @@ def converse(prompt: ChatPrompt, source: Source) -> Conversation:
     if offered:
         style = tools.detect_style(template.text) if template.takes_tools else tools.JSON
     return Conversation(text=text, tool_style=style, thinking=_thinking(template.text, text, encoder))
+
+
+def _plainly(prompt: Prompt, source: Source) -> Prompt:
+    """A conversation that may be a plain text is one where the model has no template."""
+    if not isinstance(prompt, ChatPrompt) or prompt.plain is None or source.encoder.chats(source.chat_template):
+        return prompt
+    return TextPrompt(prompt.plain)
 
 
 def infill_style(encoder: Encoder) -> infill.InfillStyle:

@@ -1,5 +1,7 @@
 """`/v1/chat/completions`: a conversation, to a TextGeneration. How its answer is written is in chat_reply.py."""
 
+import re
+
 import msgspec
 
 from pronto.core.errors import InvalidInput, ProntoError
@@ -86,6 +88,8 @@ class ChatBody(SamplingBody, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(ChatBody)
+# What text-generation 0.7.0 sends: it has no name of its own, but always asks for the model `tgi`.
+_TGI_AGENTS = re.compile(r"python-requests/|Python/[\d.]+ aiohttp/")
 
 
 class ChatDialect:
@@ -184,7 +188,7 @@ def _calls(body: MessageBody) -> tuple[CalledTool, ...]:
 
 def _style(raw: Raw, body: ChatBody, model: str) -> Style:
     # text-generation's own client: it needs a key that others can do without, and cannot read the end mark.
-    is_tgi = body.model == "tgi" and raw.headers.get("user-agent", "").startswith("python-requests/")
+    is_tgi = body.model == "tgi" and _TGI_AGENTS.match(raw.headers.get("user-agent", "")) is not None
     return Style(
         id=f"chatcmpl-{raw.request_id}",
         created=raw.now,

@@ -54,7 +54,7 @@ class FunctionBody(msgspec.Struct, frozen=True):
     """A called function; `arguments` is JSON text, and in a stream a piece of it."""
 
     arguments: str
-    name: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET  # None only for text-generation's own client
 
 
 class ToolCallBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +161,9 @@ class StreamedChat:
         self._fronts: dict[tuple[int, str], bytes] = {}  # by choice and key of the delta
         self._ends: list[bytes] = []  # they leave with Done, when everything is accounted for
         self._calling: dict[int, list[str]] = {}  # by choice: the arguments of its latest call
+        # text-generation's own client wants both in each of its frames.
         tools = b',"tool_calls":null' if style.is_tgi else b""
+        self._role = b'"role":"assistant"' if style.is_tgi else b""
         rest = b',"usage":null}\n\n' if style.usage else b"}\n\n"
         self._plain_tail = tools + b'},"logprobs":null,"finish_reason":null}]' + rest
         self._tools, self._rest = tools, rest
@@ -227,23 +229,26 @@ class StreamedChat:
         front = self._fronts.get((choice, part))
         if front is None:
             name = b'"content":' if part == "answer" else b'"reasoning_content":'
-            front = self._fronts[choice, part] = self._choice(choice) + name
+            role = self._role and self._role + b","
+            front = self._fronts[choice, part] = self._choice(choice) + role + name
         return front
 
     def _tool_call(self, call: ToolCall) -> bytes:
         if call.name is not None:
             self._calling[call.choice] = []
         self._calling.setdefault(call.choice, []).append(call.arguments_delta)
+        tail = b'},"logprobs":null,"finish_reason":null}]' + self._rest
+        if self._style.is_tgi:
+            shown = sse.escape(encode(tgi_call(call)))
+            return self._choice(call.choice) + self._role + b',"tool_calls":' + shown + tail
         shown = sse.escape(encode(streamed_call(call)))
-        tail = b']},"logprobs":null,"finish_reason":null}]' + self._rest
-        return self._choice(call.choice) + b'"tool_calls":[' + shown + tail
+        return self._choice(call.choice) + b'"tool_calls":[' + shown + b"]" + tail
 
     def _finish(self, finish: Finish) -> None:
         pieces = self._calling.get(finish.choice)
         reason = _reason(finish.reason, None if pieces is None else "".join(pieces))
-        tools = self._tools.removeprefix(b",")
         tail = b'},"logprobs":null,"finish_reason":"%s"}]' % reason.encode() + self._rest
-        self._ends.append(self._choice(finish.choice) + tools + tail)
+        self._ends.append(self._choice(finish.choice) + self._role + self._tools + tail)
 
     def _end(self, done: Done) -> bytes:
         frames = self._ends
@@ -273,6 +278,12 @@ def streamed_call(call: ToolCall) -> ToolCallBody:
     """One piece: the first has id and name, the others only what they add to the arguments."""
     if call.name is None:
         return ToolCallBody(index=call.index, function=FunctionBody(call.arguments_delta))
+    function = FunctionBody(call.arguments_delta, call.name)
+    return ToolCallBody(index=call.index, id=call.id, type="function", function=function)
+
+
+def tgi_call(call: ToolCall) -> ToolCallBody:
+    """One piece as text-generation's own client reads it: always with all of its fields."""
     function = FunctionBody(call.arguments_delta, call.name)
     return ToolCallBody(index=call.index, id=call.id, type="function", function=function)
 
