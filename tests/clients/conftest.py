@@ -65,7 +65,8 @@ class Clients:
         self.server, self.home = server, home
 
     def variables(self, name: str) -> dict[str, str]:
-        binaries = [str(ENVIRONMENTS / name / "bin"), os.environ["PATH"]]
+        # `node` is there where the machine has no Node.js of its own.
+        binaries = [*(str(ENVIRONMENTS / each / "bin") for each in (name, "node")), os.environ["PATH"]]
         return {
             "PATH": os.pathsep.join(binaries),
             "HOME": str(self.home),
@@ -104,7 +105,9 @@ class Clients:
         project.mkdir(exist_ok=True)
         if not (project / "node_modules").exists():
             (project / "node_modules").symlink_to(folder / "node_modules")
-        return ["node", str(shutil.copy(script, project))]
+        node = shutil.which("node", path=self.variables(folder.name)["PATH"])
+        assert node is not None, "there is no Node.js: run scripts/clients"
+        return [node, str(shutil.copy(script, project))]
 
 
 class Report:

@@ -25,7 +25,9 @@ def read(text: str, size: int) -> str | None:
     return None
 
 
-@given(values, st.sampled_from(["", " ", "\n\t"]), st.sampled_from(["", " ", "\n\n", ' {"more": 1}']), st.integers(1, 9))
+@given(
+    values, st.sampled_from(["", " ", "\n\t"]), st.sampled_from(["", " ", "\n\n", ' {"more": 1}']), st.integers(1, 9)
+)
 def test_any_value_ends_where_it_ends(value: object, before: str, behind: str, size: int) -> None:
     written = before + json.dumps(value)
     assert read(written + behind, size) == written

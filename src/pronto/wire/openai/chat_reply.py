@@ -1,6 +1,7 @@
 """Answers to conversations: one document, or a frame for every token."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -54,7 +55,7 @@ class FunctionBody(msgspec.Struct, frozen=True):
     """A called function; `arguments` is JSON text, and in a stream a piece of it."""
 
     arguments: str
-    name: str | None | UnsetType = UNSET  # None only for text-generation's own client
+    name: str | UnsetType = UNSET
 
 
 class ToolCallBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,10 +283,10 @@ def streamed_call(call: ToolCall) -> ToolCallBody:
     return ToolCallBody(index=call.index, id=call.id, type="function", function=function)
 
 
-def tgi_call(call: ToolCall) -> ToolCallBody:
+def tgi_call(call: ToolCall) -> dict[str, Any]:
     """One piece as text-generation's own client reads it: always with all of its fields."""
-    function = FunctionBody(call.arguments_delta, call.name)
-    return ToolCallBody(index=call.index, id=call.id, type="function", function=function)
+    function = {"name": call.name, "arguments": call.arguments_delta}
+    return {"index": call.index, "id": call.id, "type": "function", "function": function}
 
 
 def _reason(reason: FinishReason | None, arguments: str | None) -> str:
