@@ -79,6 +79,9 @@ class Shelf:
             raise ModelNotFound(name)
         return self.models[name]
 
+    def adapted(self, base: Model, name: str) -> Model:
+        raise ModelNotFound(base.id, name)
+
     def list(self) -> Sequence[Model]:
         return list(self.models.values())
 

@@ -8,7 +8,7 @@ import msgspec
 from pronto.core.errors import ModelFailed, ModelNotFound
 from pronto.core.events import Waiting
 from pronto.core.model import Model, State
-from pronto.core.request import Options
+from pronto.core.request import InferenceRequest, Options, TextGeneration
 from pronto.core.tasks import Task
 from pronto.engines import registry
 from pronto.fleet.deployment import Deployment
@@ -22,6 +22,8 @@ class Catalog(Protocol):
     def default(self) -> str | None: ...
 
     def resolve(self, name: str, task: Task | None) -> Model: ...
+
+    def adapted(self, base: Model, name: str) -> Model: ...
 
     def list(self) -> Sequence[Model]: ...
 
@@ -67,6 +69,13 @@ class Models:
     def resolve(self, name: str, task: Task | None = None) -> Model:
         """Raises ModelNotFound, InvalidInput for a task that does not fit."""
         return self._locate(self._catalog.resolve(name, task))
+
+    def asked(self, request: InferenceRequest) -> Model:
+        """The model that answers, which is another one where the request names an adapter. Raises as `resolve`."""
+        name = request.work.adapter if isinstance(request.work, TextGeneration) else None
+        if name is None:
+            return self.resolve(request.model, request.task)
+        return self._locate(self._catalog.adapted(self._catalog.resolve(request.model, request.task), name))
 
     def ready(self, model: Model, options: Options) -> AsyncGenerator[Waiting | Deployment, None]:
         """See Fleet.ready. Raises ModelFailed for a model whose engine this version does not have."""
