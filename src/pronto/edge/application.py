@@ -5,6 +5,7 @@ Pure ASGI: no middleware stands between a stream and its server.
 
 import random
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -16,16 +17,14 @@ from pronto.edge.health import Health
 from pronto.edge.inference import Exchange, Inference
 from pronto.edge.page_table import Handler, page_table
 from pronto.edge.ports import Rooms
-from pronto.edge.routes import Match, Routes
+from pronto.edge.routes import Match, Routes, writer_of
 from pronto.edge.streaming import send_whole
 from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
-from pronto.wire.faults import respond
 from pronto.wire.hf.dialect import HfDialect
 from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
-from pronto.wire.openai.errors import respond as openai_respond
 from pronto.wire.openai.responses import ResponsesDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
@@ -51,8 +50,16 @@ _PREFLIGHT: Headers = [
 class Application:
     """`health.is_ready` is for whoever stops the server."""
 
-    def __init__(self, inference: Inference, pages: dict[str, Handler], health: Health, rng: random.Random) -> None:
+    def __init__(
+        self,
+        dialects: Mapping[str, Dialect],
+        inference: Inference,
+        pages: dict[str, Handler],
+        health: Health,
+        rng: random.Random,
+    ) -> None:
         self._routes, self._inference, self._pages = Routes(), inference, pages
+        self._dialects = dialects  # they write the errors of paths and pages, too
         self._rng = rng
         self.health = health
 
@@ -82,11 +89,16 @@ class Application:
                 await self._page(match, scope, receive, _with_headers(send, extra))
                 return
         except ProntoError as error:
-            write = openai_respond if _is_openai(scope["path"]) else respond
-            response = write(error, headers)
+            response = self._writer(scope["path"], headers).encode_error(error, headers)
             await send_whole(send, response.status, response.headers + extra, response.body)
             return
         await self._inference.serve(Exchange(match, headers, request_id, extra, (receive, send)))
+
+    def _writer(self, path: str, headers: dict[str, str]) -> Dialect:
+        name = writer_of(path)
+        if name == "openai-chat" and "anthropic-version" in headers:
+            name = "anthropic"  # the lists of models are at one address for both
+        return self._dialects[name]
 
     async def _page(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path_params"] = {"model": match.model}
@@ -121,17 +133,13 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         "openai-responses": ResponsesDialect(bounds),
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
-    return Application(Inference(rooms, dialects), page_table(rooms, health), health, rng or random.Random())
+    return Application(dialects, Inference(rooms, dialects), page_table(rooms, health), health, rng or random.Random())
 
 
 def _check_host(headers: list[tuple[bytes, bytes]]) -> None:
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
         raise bad_host()
-
-
-def _is_openai(path: str) -> bool:
-    return "/v1/" in path
 
 
 def _preflight(headers: dict[str, str]) -> Headers:
