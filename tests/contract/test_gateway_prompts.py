@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pronto.core.errors import Forbidden, Loading, ModelNotFound, RateLimited, Unsupported
-from pronto.core.events import Done, Event, Finish, Output, Started, Token, Tokenized, ToolCall, Usage
+from pronto.core.events import Done, Event, Finish, Output, Started, Token, Tokenized, ToolCall, Usage, unpacked
 from pronto.core.identity import Caller
 from pronto.core.model import Model, Source, State
 from pronto.core.plan import Plan
@@ -134,7 +134,7 @@ async def gateway(store: Store, tmp_path: Path) -> AsyncGenerator[Gateway, None]
 async def ask(gateway: Gateway, work: Work, model: str = "test/echo", caller: Caller = ANN) -> list[Event]:
     request = InferenceRequest(id="r1", model=model, task=Task.TEXT_GENERATION, work=work)
     request = msgspec.structs.replace(request, options=msgspec.structs.replace(request.options, wait_for_model=True))
-    return [event async for event in gateway.serve(caller, request)]
+    return [event async for step in gateway.serve(caller, request) for event in unpacked(step)]
 
 
 def user(text: str) -> tuple[Message, ...]:
@@ -181,7 +181,7 @@ async def test_tokenizing_for_a_model_that_is_not_here_loads_it(gateway: Gateway
         id="r", model="test/away", task=Task.TEXT_GENERATION, work=Tokenize(prompt=TextPrompt("Hi"))
     )
     with pytest.raises(Loading):
-        _ = [event async for event in gateway.serve(ANN, request)]
+        _ = [step async for step in gateway.serve(ANN, request)]
     assert list(await store.ledger.rows()) == []
     assert gateway.limits.in_work == 0
 

@@ -48,7 +48,8 @@ class Authenticator:
     def cached(self, authorization: str | None) -> Caller | None:
         """The caller when it is known without a wait; None says nothing."""
         token = _token_of(authorization)
-        return self._recall(digest(token)) if token is not None and looks_valid(token) else None
+        # Its check digits take longer than this look-up, and one that is known has the right ones.
+        return self._recall(digest(token)) if token is not None else None
 
     async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller:
         """`authorization` is the header's value; `api_key` counts where there is none.

@@ -4,7 +4,9 @@ A text-generating task yields `Token* Finish* Done`, every other task `Progress*
 before `Started`, and `Started` is always the first event that a caller of the gateway commits on.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -155,4 +157,20 @@ class Done(msgspec.Struct, frozen=True, tag="done", array_like=True):
     times: Times = Times()
 
 
+class Replay(msgspec.Struct, frozen=True):
+    """A kept answer, from Started to Done, all of it at once: one by one, its events cost more than all the rest.
+
+    `written` is of the kept answer, not of this copy: what encoders made of its text, by their style, for next time.
+    """
+
+    events: "list[Event]"
+    written: dict[Any, bytes]
+
+
 Event = Waiting | Started | Token | ToolCall | Progress | Output | Finish | Done
+Step = Event | Replay  # what the gateway yields; a Replay is the only one of its answer
+
+
+def unpacked(step: Step) -> Sequence[Event]:
+    """The events of a step, in order."""
+    return step.events if type(step) is Replay else (step,)  # type: ignore[return-value]  # a Step is one of both

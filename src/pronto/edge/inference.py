@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from pronto.core.errors import ModelNotFound, ProntoError
-from pronto.core.events import Event
+from pronto.core.events import Step
 from pronto.core.identity import Caller
 from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
@@ -125,8 +125,8 @@ class Inference:
             watch.stop()
         return outcome
 
-    def _events(self, caller: Caller, call: Call) -> AsyncGenerator[Event, None]:
-        def serve(request: InferenceRequest) -> AsyncGenerator[Event, None]:
+    def _events(self, caller: Caller, call: Call) -> AsyncGenerator[Step, None]:
+        def serve(request: InferenceRequest) -> AsyncGenerator[Step, None]:
             return self._gateway.serve(caller, request)
 
         if call.turn is not None:

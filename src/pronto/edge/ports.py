@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from pronto.accounts.plans import Plans
-from pronto.core.events import Event
+from pronto.core.events import Event, Step
 from pronto.core.identity import Caller
 from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
@@ -36,7 +36,7 @@ class GatewayPort(Protocol):
     @property
     def models(self) -> ModelsPort: ...
 
-    def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]: ...
+    def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]: ...
 
 
 class ConversationsPort(Protocol):

@@ -161,6 +161,9 @@ def writer_of(path: str) -> str:
     return next((dialect for pattern, dialect in _WRITERS if pattern.search(path)), "hf")
 
 
+REMEMBERED = 1024  # requests whose route is not looked for again
+REMEMBERED_PATH = 256  # characters
+
 _SEGMENT = r"[\w.-]{1,96}"
 _ID = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})?", re.ASCII)
 _TASKS = {task.value: task for task in Task if task not in INTERNAL_TASKS}
@@ -178,6 +181,7 @@ class Routes:
     """The table, made ready for matching: a dictionary for plain paths, else prefix, id and suffix."""
 
     def __init__(self, table: tuple[Route, ...] = TABLE) -> None:
+        self._matches: dict[tuple[str, str], Match] = {}  # by method and path
         self._plain: dict[str, _Methods] = {}
         self._prefixed: dict[str, dict[str, _Methods]] = {}  # prefix to suffix to methods
         self._task_first: dict[str, _Methods] = {}  # prefixes after which a task stands, then the id
@@ -192,6 +196,16 @@ class Routes:
 
     def match(self, method: str, path: str) -> Match:
         """`path` is decoded. Raises NotFound, or MethodNotAllowed with the methods that the path has."""
+        match = self._matches.get((method, path))
+        if match is None:
+            match = self._find(method, path)
+            if len(path) <= REMEMBERED_PATH:
+                if len(self._matches) >= REMEMBERED:
+                    self._matches.clear()
+                self._matches[method, path] = match
+        return match
+
+    def _find(self, method: str, path: str) -> Match:
         methods = self._plain.get(path)
         if methods is not None:
             return _pick(methods, method, path, None, None)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from pronto.core.errors import ProntoError
-from pronto.core.events import Done, Event, Started, Token, Waiting
+from pronto.core.events import Done, Event, Replay, Started, Step, Token, Waiting, unpacked
 from pronto.edge.body import Send
 from pronto.edge.errors import incomplete, internal
 from pronto.edge.polling import Polled
@@ -43,18 +43,33 @@ async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> 
     await send({"type": "http.response.body", "body": body})
 
 
-async def collect(events: AsyncGenerator[Event, None], encoder: Encoder) -> tuple[bytes, Outcome]:
+async def collect(events: AsyncGenerator[Step, None], encoder: Encoder) -> tuple[bytes, Outcome]:
     """The body of a whole answer. Raises what the gateway raises, and HttpFault for an answer without an end."""
     outcome, feed, body = Outcome(), encoder.feed, b""
     async with aclosing(events):
-        async for event in events:
-            kind, body = type(event), feed(event)
+        async for step in events:
+            if type(step) is Replay:
+                body = _replayed(step, encoder)
+                outcome.note(step.events[0])
+                outcome.note(step.events[-1])
+                continue
+            kind, body = type(step), feed(step)
             if kind is Started or kind is Done:
-                outcome.note(event)
+                outcome.note(step)
         # Not left at Done: closed early, the gateway would take its client for gone.
     if outcome.done is None:
         raise incomplete()
     return body, outcome
+
+
+def _replayed(replay: Replay, encoder: Encoder) -> bytes:
+    quick = getattr(encoder, "replay", None)  # see wire.base.Replaying
+    if quick is not None:
+        body: bytes = quick(replay)
+        return body
+    for event in replay.events:
+        body = encoder.feed(event)
+    return body
 
 
 class Stream:
@@ -72,7 +87,7 @@ class Stream:
         self._timer: asyncio.TimerHandle | None = None
         self._aside: asyncio.Task[None] | None = None  # a write that a timer has started
 
-    async def pump(self, events: AsyncGenerator[Event, None]) -> None:
+    async def pump(self, events: AsyncGenerator[Step, None]) -> None:
         """Send everything. Raises what the gateway raises while the status is open; later it is part of the stream."""
         try:
             async with aclosing(events):
@@ -91,31 +106,35 @@ class Stream:
             await self._aside  # the head of the response may still be on its way
         await self._send({"type": "http.response.body", "body": b"".join(self._ready)})
 
-    async def _forward(self, events: AsyncGenerator[Event, None]) -> None:
+    async def _forward(self, events: AsyncGenerator[Step, None]) -> None:
         while True:
             step = Polled(anext(events))
             try:
-                event = step.value if step.poll() else await self._wait(step)
+                value = step.value if step.poll() else await self._wait(step)
             except StopAsyncIteration:
                 if self.outcome.done is None:
                     raise incomplete() from None
                 return
-            kind = type(event)
-            if kind is Token:
-                self._take(self._encoder.feed(event))
-                if self.outcome.first_token is None:
-                    self.outcome.first_token = self._loop.time() - self._began
-                if self._size > JOIN_BYTES:
-                    await self._write()
-            elif kind is Waiting:
-                self._hear_waiting(self._encoder.feed(event))
-            else:
-                self.outcome.note(event)
-                self._take(self._encoder.feed(event))
-                if kind is Started:
-                    await self._commit()
+            for event in unpacked(value):
+                await self._hear(event)
 
-    async def _wait(self, step: Polled[Event]) -> Event:
+    async def _hear(self, event: Event) -> None:
+        kind = type(event)
+        if kind is Token:
+            self._take(self._encoder.feed(event))
+            if self.outcome.first_token is None:
+                self.outcome.first_token = self._loop.time() - self._began
+            if self._size > JOIN_BYTES:
+                await self._write()
+        elif kind is Waiting:
+            self._hear_waiting(self._encoder.feed(event))
+        else:
+            self.outcome.note(event)
+            self._take(self._encoder.feed(event))
+            if kind is Started:
+                await self._commit()
+
+    async def _wait(self, step: Polled[Step]) -> Step:
         # Nothing further is at hand: what is ready leaves before the wait.
         try:
             self._take(self._encoder.flush())

@@ -7,12 +7,13 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
 from pronto import __version__
 from pronto.core.errors import GenerationFailed
-from pronto.core.events import Done, Event, Finish, FinishReason, Started, Waiting
+from pronto.core.events import Done, Event, Finish, FinishReason, Replay, Started, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest, TextGeneration, Tokenize
@@ -20,6 +21,8 @@ from pronto.shared.base import Blobs
 
 Produce = Callable[[], AsyncGenerator[Event, None]]
 
+RECENT = 256  # answers that are held ready to be sent, beside the blobs
+RECENT_SIZE = 8 * 1024  # bytes as a blob; larger ones are read anew each time
 MAX_ANSWER = 4 * 1024 * 1024  # bytes; a larger answer is not kept
 
 
@@ -28,6 +31,14 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 
     made: float
     events: list[Event]
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """An answer that was asked for again: `blob` is what it was read from, `written` what encoders made of it."""
+
+    blob: bytes
+    kept: Kept
+    written: dict[Any, bytes]
 
 
 class Flight:
@@ -101,6 +112,7 @@ class Cache:
         self._blobs, self._ttl, self._secret, self._now = blobs, ttl, secret, now
         self._flights: dict[bytes, Flight] = {}
         self._puts: set[asyncio.Task[None]] = set()
+        self._recent: dict[bytes, Recent] = {}
         self._decode = msgspec.msgpack.Decoder(Kept).decode
         self._encode = msgspec.msgpack.Encoder().encode
 
@@ -111,18 +123,28 @@ class Cache:
         scope = (caller.tenant, model.id, model.revision, request.task, told, __version__)
         return hashlib.blake2b(self._encode((scope, request.work)), key=self._secret, digest_size=32).digest()
 
-    async def lookup(self, key: bytes) -> Kept | None:
+    async def lookup(self, key: bytes) -> Recent | None:
         """A finished answer, if one is kept."""
-        kept = await self._blobs.get(key)
-        return self._decode(kept) if kept is not None else None
+        blob = await self._blobs.get(key)
+        if blob is None:
+            return None
+        recent = self._recent.get(key)
+        if recent is None or recent.blob is not blob:
+            recent = Recent(blob, self._decode(blob), {})
+            if len(blob) <= RECENT_SIZE:
+                if len(self._recent) >= RECENT:
+                    self._recent.clear()
+                self._recent[key] = recent
+        return recent
 
-    def replay(self, kept: Kept) -> list[Event]:
+    def replay(self, recent: Recent) -> Replay:
         """The kept events, with Started telling that this is a copy and how old it is."""
-        started = kept.events[0]
+        made, events = recent.kept.made, recent.kept.events
+        started = events[0]
         assert type(started) is Started  # only whole answers are kept
-        age = max(0, int(self._now() - kept.made))
+        age = max(0, int(self._now() - made))
         copy = Started(started.revision, started.engine, "cache", age, started.limits, 0, started.warnings)
-        return [copy, *kept.events[1:]]
+        return Replay([copy, *events[1:]], recent.written)
 
     def flight(self, key: bytes) -> Flight | None:
         """The flight to join, if this very request is being answered right now."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import msgspec
 
 from pronto.core.errors import InvalidInput, NotFound
-from pronto.core.events import Done, Event, Finish, Started, Token, ToolCall
+from pronto.core.events import Done, Event, Finish, Started, Step, Token, ToolCall, unpacked
 from pronto.core.identity import Caller
 from pronto.core.request import CalledTool, ChatPrompt, InferenceRequest, Message, TextGeneration, Turn
 from pronto.store.base import Conversations as Rows
@@ -17,7 +17,7 @@ from pronto.store.base import KeptTurn
 
 MAX_TURN = 1024 * 1024  # bytes of a conversation up to a turn; a longer one is refused before it is answered
 
-Serve = Callable[[InferenceRequest], AsyncGenerator[Event, None]]
+Serve = Callable[[InferenceRequest], AsyncGenerator[Step, None]]
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -43,14 +43,15 @@ class Conversations:
         request, messages = await self._expanded(caller, request, turn)
         answer = Answer()
         async with aclosing(serve(request)) as events:
-            async for event in events:
-                answer.take(event)
-                if type(event) is Done and turn.is_kept:
-                    # Before the end is told: whoever has seen it can go on from it.
-                    await self._keep(
-                        caller, turn, Kept([*messages, answer.message()], answer.events(event), turn.style)
-                    )
-                yield event
+            async for step in events:
+                for event in unpacked(step):
+                    answer.take(event)
+                    if type(event) is Done and turn.is_kept:
+                        # Before the end is told: whoever has seen it can go on from it.
+                        await self._keep(
+                            caller, turn, Kept([*messages, answer.message()], answer.events(event), turn.style)
+                        )
+                    yield event
 
     async def find(self, caller: Caller, id: str) -> Kept:
         """Raises NotFound, also for a turn of somebody else."""

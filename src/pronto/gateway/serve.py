@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 
 from pronto.core.errors import Draining, Stopped
-from pronto.core.events import Done, Event, Started, Times, Waiting
+from pronto.core.events import Done, Event, Started, Step, Times, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model
 from pronto.core.plan import Plan
@@ -51,7 +51,7 @@ class Gateway:
         self._clock, self._rng = clock, rng
         self.is_accepting = True
 
-    async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]:
+    async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]:
         """Answer a request. Every refusal is raised as a ProntoError before Started."""
         if not self.is_accepting:
             raise Draining()
@@ -64,8 +64,7 @@ class Gateway:
             kept = await self._cache.lookup(key) if may_look else None
             if kept is not None:
                 await self._usage.hit(caller, model, request)
-                for event in self._cache.replay(kept):
-                    yield event
+                yield self._cache.replay(kept)
                 return
             flight = self._cache.flight(key) if may_look else None
             if flight is not None:

@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from pronto.core.events import Done, Event, Finish, Started, Times, Token, ToolCall, Usage, Waiting
+from pronto.core.events import Done, Event, Finish, Started, Step, Times, Token, ToolCall, Usage, Waiting, unpacked
 from pronto.core.request import InferenceRequest, TextGeneration
 
 AT_ONCE = 8  # prompts of one request in work together, so that it does not fill every slot alone
 BACKLOG = 256  # events that may lie ready before the prompts wait for their reader
 
-Serve = Callable[[InferenceRequest], AsyncGenerator[Event, None]]
+Serve = Callable[[InferenceRequest], AsyncGenerator[Step, None]]
 
 
 class Merge:
@@ -62,8 +62,9 @@ async def serve_several(
 
     async def run(request: InferenceRequest, shift: int) -> None:
         async with room, aclosing(serve(request)) as events:
-            async for event in events:
-                await queue.put((event, shift))
+            async for step in events:
+                for event in unpacked(step):
+                    await queue.put((event, shift))
 
     shifts = _shifts(requests)
     tasks = [asyncio.create_task(run(request, shift)) for request, shift in zip(requests, shifts, strict=True)]

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import msgspec
 
 from pronto.core.errors import ProntoError
-from pronto.core.events import Event
+from pronto.core.events import Event, Replay
 from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
 
@@ -70,6 +70,14 @@ class Encoder(Protocol):
 
     def keep_alive(self) -> bytes:
         """A comment that changes nothing; empty where the format has none."""
+        ...
+
+
+class Replaying(Protocol):
+    """What an encoder of whole answers may offer besides: kept answers without a look at each of their events."""
+
+    def replay(self, replay: Replay) -> bytes:
+        """As `feed` for all of the events."""
         ...
 
 

@@ -38,9 +38,12 @@ class Fold:
         self.done: Done | None = None
         self.choices: dict[int, Choice] = {}
         self.tool_calls: list[ToolCall] = []
-        add = self.add
+        add, choices = self.add, self.choices
         for event in events:
-            add(event)
+            if type(event) is Token and event.choice in choices:
+                choices[event.choice].tokens.append(event)
+            else:
+                add(event)
 
     def choice(self, number: int) -> Choice:
         """The continuation of this number, made when it is first seen."""

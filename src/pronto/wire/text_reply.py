@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pronto.core.errors import ProntoError
-from pronto.core.events import Done, Event, FinishReason, Started, Token, Waiting
+from pronto.core.events import Done, Event, FinishReason, Replay, Started, Token, Waiting
 from pronto.wire import faults, sse
 from pronto.wire.base import Headers
 from pronto.wire.fold import Choice, Fold
@@ -15,6 +15,8 @@ _REASONS = {
     FinishReason.STOP: "stop_sequence",
     FinishReason.CANCELLED: "cancelled",
 }
+MOST_STYLES = 4  # in which a kept answer is kept as bytes as well
+MOST_BYTES = 16 * 1024  # of such bytes
 _encode = msgspec.json.Encoder().encode
 
 
@@ -97,18 +99,29 @@ class WholeText:
     def __init__(self, style: TextStyle) -> None:
         self._style = style
         self._events: list[Event] = []
-        self._fold = Fold()
 
     @property
     def headers(self) -> Headers:
-        started, done = self._fold.started, self._fold.done
-        assert started is not None  # the gateway's first event
-        assert done is not None
+        started, done = self._events[0], self._events[-1]
+        assert type(started) is Started  # the gateway's first event
+        assert type(done) is Done
         return whole_headers(started, done, self._style.characters)
 
     def feed(self, event: Event) -> bytes:
+        if type(event) is Waiting:
+            return b""
         self._events.append(event)
         return self._answer() if type(event) is Done else b""
+
+    def replay(self, replay: Replay) -> bytes:
+        """See wire.base.Replaying."""
+        self._events = replay.events
+        body = replay.written.get(self._style)
+        if body is None:
+            body = self._answer()
+            if len(replay.written) < MOST_STYLES and len(body) <= MOST_BYTES:
+                replay.written[self._style] = body
+        return body
 
     def flush(self) -> bytes:
         return b""

@@ -14,6 +14,10 @@ from pronto.wire.options import read_options
 from pronto.wire.text_request import Bounds
 
 
+REMEMBERED = 256  # requests
+REMEMBERED_BODY = 4096  # bytes
+
+
 class TaskFormat(msgspec.Struct, frozen=True):
     """How one task is read and written."""
 
@@ -31,13 +35,11 @@ class HfDialect:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._asked: dict[tuple[Task, bytes, str | None, str | None], text_generation.Asked] = {}
 
     def decode(self, raw: Raw) -> Call:
         """Raises InvalidInput."""
-        task = FORMATS.get(raw.task)
-        if task is None:
-            raise InvalidInput(f"The task {raw.task} is not served by this version of Pronto.")
-        asked = task.read(raw, self._bounds)
+        task, asked = self._read(raw)
         request = InferenceRequest(
             id=raw.request_id,
             model=raw.model,
@@ -47,6 +49,22 @@ class HfDialect:
         )
         more = tuple(msgspec.structs.replace(request, work=work) for work in asked.more)
         return Call(request, (task.encoder, asked.style), more)
+
+    def _read(self, raw: Raw) -> tuple[TaskFormat, text_generation.Asked]:
+        task = FORMATS.get(raw.task)
+        if task is None:
+            raise InvalidInput(f"The task {raw.task} is not served by this version of Pronto.")
+        # All that a format reads. The same request again, which a kept answer serves, is read once.
+        headers = raw.headers
+        key = (raw.task, raw.body, headers.get("content-type"), headers.get("user-agent"))
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = task.read(raw, self._bounds)
+            if len(raw.body) <= REMEMBERED_BODY:
+                if len(self._asked) >= REMEMBERED:
+                    self._asked.clear()
+                self._asked[key] = asked
+        return task, asked
 
     def encoder(self, call: Call) -> Encoder:
         make, style = call.reply
