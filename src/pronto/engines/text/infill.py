@@ -20,16 +20,22 @@ class InfillStyle(msgspec.Struct, frozen=True, kw_only=True):
     suffix: str
     middle: str
     ends: tuple[str, ...]
+    is_suffix_first: bool = False  # and the answer goes on right behind the prefix
     is_spaced: bool = False  # SentencePiece: the prefix gets its dummy space, the suffix does not
 
     @property
-    def marks(self) -> tuple[str, str, str]:
-        return (self.prefix, self.suffix, self.middle)
+    def marks(self) -> tuple[str, ...]:
+        """All that the vocabulary must have."""
+        named = (self.prefix, self.suffix, self.middle)
+        return named[:2] if self.is_suffix_first else named
 
 
 CODE_LLAMA = InfillStyle(prefix="▁<PRE>", suffix="▁<SUF>", middle="▁<MID>", ends=("▁<EOT>",), is_spaced=True)
+# Codestral: `[SUFFIX]suffix[PREFIX] prefix`, in vocabularies of both kinds. Its space is SentencePiece's as well.
+CODESTRAL = InfillStyle(prefix="[PREFIX]", suffix="[SUFFIX]", middle="", ends=(), is_suffix_first=True, is_spaced=True)
 STYLES = (
     CODE_LLAMA,
+    CODESTRAL,
     InfillStyle(
         prefix="<|fim_prefix|>",
         suffix="<|fim_suffix|>",
@@ -46,6 +52,7 @@ STYLES = (
         ends=("<\uff5cend▁of▁sentence\uff5c>",),
     ),
 )
+_SPACE = "▁"  # a token of SentencePiece's vocabularies alone
 # As people write it by hand; the space behind <PRE> is SentencePiece's own.
 _BY_HAND = re.compile(r"(?:<s>)?\s*<PRE> ?(.*) <SUF>(.*) <MID>\s*", re.DOTALL)
 
@@ -70,17 +77,20 @@ def assemble(
     prompt: InfillPrompt, style: InfillStyle, token_id: TokenId, encode: Callable[[str], Sequence[int]]
 ) -> list[int]:
     """Ids without the first token of a text; `encode` adds none either."""
-    begin, hole, end = (token_id(mark) for mark in style.marks)
-    assert begin is not None and hole is not None and end is not None  # noqa: PT018  they were detected together
+    marks = [id for mark in style.marks if (id := token_id(mark)) is not None]
     suffix = list(encode(prompt.suffix))
-    if style.is_spaced:
+    if style.is_spaced and (not style.is_suffix_first or token_id(_SPACE) is not None):
         marked = list(encode("\u263a"))  # as in the published code: whatever stands first gets the dummy space
         suffix = list(encode("\u263a" + prompt.suffix))[len(marked) :]
-    return [begin, *encode(prompt.prefix), hole, *suffix, end]
+    if style.is_suffix_first:
+        return [marks[1], *suffix, marks[0], *encode(prompt.prefix)]
+    return [marks[0], *encode(prompt.prefix), marks[1], *suffix, marks[2]]
 
 
 def spell(prompt: InfillPrompt, style: InfillStyle) -> str:
     """The prompt as text, for people."""
+    if style.is_suffix_first:
+        return f"{style.suffix}{prompt.suffix}{style.prefix}{prompt.prefix}"
     if style.is_spaced:
         return f"<PRE> {prompt.prefix} <SUF>{prompt.suffix} <MID>"
     return f"{style.prefix}{prompt.prefix}{style.suffix}{prompt.suffix}{style.middle}"
