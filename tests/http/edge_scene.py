@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 import uvicorn
 
 from pronto.accounts.plans import Plans
+from pronto.catalog.abilities import guess_chats
 from pronto.core.errors import Draining, GenerationFailed, Loading, ModelNotFound, Overloaded, Unauthenticated
 from pronto.core.events import (
     Done,
@@ -189,6 +190,7 @@ class Models:
             max_input_tokens=63,
             max_concurrent_requests=4,
             loaded=self.state is State.LOADED,
+            chats=guess_chats(name, "tests"),
         )
 
     def list(self) -> list[ModelInfo]:

@@ -131,7 +131,9 @@ async def test_pages_of_ollama(client: httpx.AsyncClient) -> None:
     assert [tag["name"] for tag in (await client.get("/api/ps")).json()["models"]] == ["tiny"]
     assert (await client.get("/api/version")).json()["version"]
     shown = (await client.post("/api/show", json={"model": "tiny:latest"})).json()
-    assert shown["capabilities"] == ["completion", "tools"]
+    assert shown["capabilities"] == ["completion"]
+    chatty = (await client.post("/api/show", json={"model": "org/tiny-chat"})).json()
+    assert chatty["capabilities"] == ["completion", "tools"]
     assert shown["model_info"]["pronto.context_length"] == 64
 
 

@@ -1,5 +1,6 @@
 """Entries that are another model with an adapter: what they take over from it, and where the adapter is. Pure."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -49,3 +50,8 @@ def find(models: Iterable[Model], base: Model, name: str) -> Model | None:
         if name in (model.id, *model.aliases, model.adapter.repo, text_of(model.adapter)):
             return model
     return None
+
+
+def adapted_revision(base: str, adapter: str) -> str:
+    """40 hex digits that name a base with an adapter, each at its revision."""
+    return hashlib.sha1(f"{base}\0{adapter}".encode(), usedforsecurity=False).hexdigest()

@@ -5,7 +5,6 @@ Knows folders and manifests; it opens no weights and does no work itself.
 
 import hashlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from pronto.catalog.detect import check, context_of, size_text
+from pronto.catalog.abilities import Abilities, read_abilities
+from pronto.catalog.adapters import adapted_revision
+from pronto.catalog.detect import check, context_of, guess_bytes, size_text
 from pronto.catalog.disk import Disk, folder_bytes
 from pronto.catalog.entries import COMMIT
 from pronto.catalog.exports import export_digest, replaced, touch
@@ -23,6 +24,7 @@ from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_
 from pronto.core.adapter import CONFIG, read_terms
 from pronto.core.model import Model, Source, State
 from pronto.core.request import Export, Pull
+from pronto.core.tasks import Task
 from pronto.engines import registry
 
 FRESH = 1.0  # seconds that `locate` trusts what it saw on the disk
@@ -71,6 +73,7 @@ class Library:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._described: dict[tuple[str, str], Description] = {}
+        self._abilities: dict[tuple[str, str], Abilities] = {}  # by folder and revision
 
     def locate(self, model: Model) -> Model:
         """The model with revision, folder, exported and context filled in from disk; it looks once a second at most."""
@@ -158,6 +161,8 @@ class Library:
         )
         if folder is not None:
             located = self._completed(located)
+        if (place := exported or folder) is not None:
+            located = self._with_abilities(located, place)
         self._seen[model.id] = _Seen(model, located, self._clock() + FRESH)
         return located
 
@@ -189,6 +194,19 @@ class Library:
             model,
             context=model.context or context_of(description),
             size=model.size or size_text(description.parameters),
+        )
+
+    def _with_abilities(self, model: Model, folder: Path) -> Model:
+        key = (str(folder), model.revision)
+        if model.task is not Task.TEXT_GENERATION:
+            return model
+        if key not in self._abilities:
+            for stale in [other for other in self._abilities if other[0] == key[0]]:
+                del self._abilities[stale]
+            self._abilities[key] = read_abilities(folder)
+        found = self._abilities[key]
+        return msgspec.structs.replace(
+            model, chats=found.chats or model.chat_template is not None, infills=found.infills
         )
 
     def _description(self, model: Model) -> Description:
@@ -261,11 +279,6 @@ def default_weights(parameters: int | None) -> str:
     return "int8" if (parameters or 0) > INT8_ABOVE else "fp16"
 
 
-def adapted_revision(base: str, adapter: str) -> str:
-    """40 hex digits that name a base with an adapter, each at its revision."""
-    return hashlib.sha1(f"{base}\0{adapter}".encode(), usedforsecurity=False).hexdigest()
-
-
 def pinned(home: Path, repo: str, revision: str | None) -> str:
     """The commit that `revision` of `repo` was pinned to at the first pull into `home`; "" when it never was."""
     if revision is not None and COMMIT.fullmatch(revision):
@@ -276,12 +289,6 @@ def pinned(home: Path, repo: str, revision: str | None) -> str:
         return str(pin["commit"]) if fits and COMMIT.fullmatch(pin["commit"]) else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def guess_bytes(size: str) -> int:
-    """Bytes of 16-bit weights from a size for people, "8B" or "110M"; 0 when it does not say."""
-    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*([KMB])\b", size)
-    return int(float(match[1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[match[2]] * 2) if match else 0
 
 
 def _needs_no_files(model: Model) -> bool:

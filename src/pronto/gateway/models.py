@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from pronto.catalog.abilities import guess_chats, guess_infills
 from pronto.core.errors import ModelFailed, ModelNotFound
 from pronto.core.events import Waiting
 from pronto.core.model import Model, State
@@ -44,6 +45,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_input_tokens: int
     max_concurrent_requests: int
     loaded: bool
+    chats: bool = False  # by the model's files; guessed from its name where they are not here
+    infills: bool = False
     aliases: tuple[str, ...] = ()
     estimated_time: float | None = None  # seconds until it is loaded, while it is not
     progress: float | None = None
@@ -130,6 +133,8 @@ class Models:
             max_input_tokens=max(0, (context or 0) - 1),
             max_concurrent_requests=capabilities.slots if capabilities else 0,
             loaded=state.state is State.LOADED,
+            chats=guess_chats(model.id, model.use) if model.chats is None else model.chats,
+            infills=guess_infills(model.use) if model.infills is None else model.infills,
             aliases=model.aliases,
             estimated_time=state.estimated_time,
             progress=state.progress,

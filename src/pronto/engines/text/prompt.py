@@ -7,6 +7,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput, Unsupported
 from pronto.core.events import Piece, Tokenized
+from pronto.core.infill import CODE_LLAMA, InfillStyle
 from pronto.core.request import (
     ChatPrompt,
     Grammar,
@@ -61,7 +62,7 @@ def encode_prompt(work: TextGeneration, source: Source) -> EncodedPrompt:
         return _encode_chat(prompt, work.grammar, source)
     if isinstance(prompt, TextPrompt):
         _check_text(prompt.text)
-        written = infill.written_by_hand(prompt.text) if encoder.token_id(infill.CODE_LLAMA.prefix) else None
+        written = infill.written_by_hand(prompt.text) if encoder.token_id(CODE_LLAMA.prefix) else None
         if written is None:
             ids = _encode(encoder, prompt.text)
             return EncodedPrompt(
@@ -116,7 +117,7 @@ def _plainly(prompt: Prompt, source: Source) -> Prompt:
     return TextPrompt(prompt.plain)
 
 
-def infill_style(encoder: Encoder) -> infill.InfillStyle:
+def infill_style(encoder: Encoder) -> InfillStyle:
     """Raises Unsupported."""
     style = infill.detect(encoder.token_id)
     if style is None:
@@ -156,7 +157,7 @@ def _thinking(template: str, text: str, encoder: Encoder) -> Thinking | None:
     return Thinking(begin, end, text.rstrip().endswith(begin))
 
 
-def _encode_infill(prompt: InfillPrompt, style: infill.InfillStyle, encoder: Encoder) -> list[int]:
+def _encode_infill(prompt: InfillPrompt, style: InfillStyle, encoder: Encoder) -> list[int]:
     def plain(text: str) -> Sequence[int]:
         return _encode(encoder, text, is_rendered=True) if text else ()
 
