@@ -9,7 +9,8 @@ from pronto.core.events import Done, Event, Finish, FinishReason, Output, Starte
 from pronto.wire import sse
 from pronto.wire.anthropic import faults
 from pronto.wire.base import Headers
-from pronto.wire.text_reply import stream_headers, whole_headers
+from pronto.wire.text_reply import stream_headers
+from pronto.wire.whole import WholeAnswer
 
 _REASONS = {
     FinishReason.LENGTH: "max_tokens",
@@ -76,27 +77,21 @@ class _Block:
         return {**self.head, ("thinking" if self.kind == "reasoning" else "text"): text}
 
 
-class WholeMessage:
-    """Says nothing until the end, then everything."""
-
-    streams = False
+class WholeMessage(WholeAnswer):
+    """All blocks as one document."""
 
     def __init__(self, style: MessageStyle) -> None:
+        super().__init__(style.characters)
         self._style = style
-        self._started: Started | None = None
-        self._done: Done | None = None
         self._finish = _NO_FINISH
         self._blocks: list[_Block] = []
         self._count = 0
 
     @property
     def headers(self) -> Headers:
-        assert self._started is not None  # the gateway's first event
-        assert self._done is not None
-        headers = whole_headers(self._started, self._done, self._style.characters)
-        return [*headers, _request_id(self._style)]
+        return [*super().headers, _request_id(self._style)]
 
-    def feed(self, event: Event) -> bytes:
+    def take(self, event: Event) -> None:
         match event:
             case Token(text=text, special=False, part=part) if text:
                 self._of_kind(part).pieces.append(text)
@@ -104,20 +99,8 @@ class WholeMessage:
                 self._call(event)
             case Finish():
                 self._finish = event
-            case Started():
-                self._started = event
             case Output(value=Tokenized(pieces=pieces)):
                 self._count = len(pieces)
-            case Done():
-                self._done = event
-                return self._answer(event)
-        return b""
-
-    def flush(self) -> bytes:
-        return b""
-
-    def keep_alive(self) -> bytes:
-        return b""
 
     def fail(self, error: ProntoError) -> bytes:
         return faults.document(error, self._style.request_id)
@@ -135,7 +118,7 @@ class WholeMessage:
                 block.pieces.append(event.arguments_delta)
                 return
 
-    def _answer(self, done: Done) -> bytes:
+    def answer(self, done: Done) -> bytes:
         if self._style.counts:
             return _encode(CountAnswer(self._count))
         calls = [block for block in self._blocks if block.kind == "tool_use"]
