@@ -148,7 +148,7 @@ IMAGE = [{"role": "user", "content": [{"type": "image", "source": {}}]}]
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "`web_search_20250305` is a tool of"),
         ({"tools": [WEATHER, WEATHER]}, "two tools are called `weather`"),
         ({"tools": [{"name": "a b"}]}, "a tool's name has"),
-        ({"tools": [{"name": "a", "input_schema": [1]}]}, "the schema must be an object"),
+        ({"tools": [{"name": "a", "input_schema": [1]}]}, "a JSON schema that is an object"),
         ({"tool_choice": {"type": "any"}}, "only be given together with `tools`"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "x"}}, "'x' is none of the tools"),
         ({"tools": [WEATHER], "tool_choice": {"type": "odd"}}, "must be one of auto, any, tool, none"),
