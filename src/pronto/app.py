@@ -17,6 +17,7 @@ from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.plans import Plans
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
+from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
 from pronto.core.request import Options
 from pronto.edge.application import Application, build_app
@@ -39,6 +40,7 @@ from pronto.gateway.serve import Gateway, Stages
 from pronto.gateway.usage import Usage
 from pronto.observe import logger
 from pronto.settings import Settings
+from pronto.shared.counters import MemoryCounters
 from pronto.shared.memory import MemoryBlobs
 from pronto.store.base import Store
 from pronto.store.database import open_store
@@ -49,6 +51,7 @@ CHANGE_POLL = 0.05  # seconds; a change made by another process is seen within t
 FLUSH_EVERY = 30.0  # seconds between writes of `last used`
 TIDY_EVERY = 60.0  # seconds between looks for kept conversations that have expired or are too many
 DRAIN_POLL = 0.02  # seconds
+DAY_US = 86_400_000_000  # microseconds
 MEMORY_SHARE = 0.8  # of what is free at start, for models
 
 
@@ -116,6 +119,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                     authenticator=authenticator,
                     conversations=_conversations(settings, store),
                     plans=plans,
+                    store=store,
                     settings=settings,
                     metrics=_metrics(machine.fleet, gateway),
                 )
@@ -177,7 +181,12 @@ def _build_gateway(
             still_valid=authenticator.still_valid,
             queue_timeout=settings.queue_timeout,
         ),
-        limits=Limits(per_tenant=settings.account_concurrency, total=settings.max_concurrent_requests),
+        limits=Limits(
+            MemoryCounters(),
+            SteadyClock(),
+            per_tenant=settings.account_concurrency,
+            total=settings.max_concurrent_requests,
+        ),
         cache=Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
         preparation=Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
         usage=Usage(store.ledger, lambda: time.time_ns() // 1000),
@@ -253,6 +262,8 @@ async def _tidy(app: App) -> None:
     """A database that cannot be written now is met again, and reported, by whoever asks for an answer."""
     with contextlib.suppress(StorageFailed):
         await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
+        if days := app.settings.ledger_retention_days:
+            await app.store.ledger.forget(time.time_ns() // 1000 - days * DAY_US)
 
 
 async def _start_preparation(preparing: PreparationWorkers) -> None:

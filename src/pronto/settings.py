@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     conversations_mb: int = Field(256, ge=1, description="Kept responses of all accounts; over it the oldest go.")
     account_conversations_mb: int = Field(16, ge=1, description="Kept responses of one account; over it its oldest go.")
 
+    ledger_retention_days: int = Field(
+        0, ge=0, description="Days a request's own row is kept; sums by day stay for ever. 0: rows are kept for ever."
+    )
+
     cache_mb: int = Field(256, ge=0, description="Memory for kept answers; 0 keeps none.")
     cache_ttl: float = Field(3600.0, gt=0, description="Seconds an answer is kept.")
 

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pronto.accounts.authenticator import INVALID, MISSING, TOUCH_EVERY, TTL, UNKNOWN_TTL, Authenticator
+from pronto.accounts.authenticator import (
+    INVALID,
+    MISSING,
+    SUSPENDED,
+    TOUCH_EVERY,
+    TTL,
+    UNKNOWN_TTL,
+    Authenticator,
+)
 from pronto.accounts.tokens import Grant, digest, issue, mint
-from pronto.core.errors import StorageFailed, Unauthenticated
+from pronto.core.errors import Forbidden, StorageFailed, Unauthenticated
 from pronto.core.identity import ANONYMOUS, INFERENCE_SCOPE, Role
 from pronto.store.database import open_store
 from pronto.store.sqlite import FILE_NAME
@@ -151,6 +159,31 @@ async def test_an_unknown_token_is_remembered_for_a_second(house):
     assert await refused(house, f"Bearer {secret}") == INVALID
     house.clock.now += 0.001
     assert (await house.ask(secret)).account == "alice"
+
+
+async def test_a_suspended_account_is_refused_with_the_reason(house):
+    secret, row = await house.make()
+    caller = await house.ask(secret)
+    await house.other.accounts.suspend(1, house.clock.now)
+    assert house.door.cached(f"Bearer {secret}") is caller
+    house.door.forget()
+    early = [asyncio.create_task(house.ask(secret)) for _ in range(3)]
+    for refusal in await asyncio.gather(*early, return_exceptions=True):
+        assert isinstance(refusal, Forbidden)
+        assert refusal.message == SUSPENDED
+    assert house.door.cached(f"Bearer {secret}") is None
+    assert not await house.door.still_valid(caller)
+    await house.other.accounts.suspend(1, None)
+    house.clock.now += UNKNOWN_TTL - 0.001
+    with pytest.raises(Forbidden):
+        await house.ask(secret)
+    house.clock.now += 0.001
+    assert (await house.ask(secret)).token_id == row.id
+    # Whoever shows a token that is over learns nothing of the account.
+    await house.other.accounts.suspend(1, house.clock.now)
+    await house.other.tokens.revoke(row.id, house.clock.now)
+    house.door.forget()
+    assert await refused(house, f"Bearer {secret}") == INVALID
 
 
 async def test_a_look_up_that_was_under_way_when_all_was_forgotten_is_not_believed(house):

@@ -38,6 +38,7 @@ from pronto.gateway.prepare import Preparation
 from pronto.gateway.rules import Rules
 from pronto.gateway.serve import Gateway, Stages
 from pronto.gateway.usage import Usage as UsageRows
+from pronto.shared.counters import MemoryCounters
 from pronto.shared.memory import MemoryBlobs
 from pronto.store.base import Store
 from pronto.store.database import open_store
@@ -121,7 +122,7 @@ async def gateway(store: Store, tmp_path: Path) -> AsyncGenerator[Gateway, None]
         rules=Rules(
             plan_of=lambda caller: PLANS[caller.plan], level_of=lambda _: 0, still_valid=still_valid, queue_timeout=10
         ),
-        limits=Limits(per_tenant=2, total=10),
+        limits=Limits(MemoryCounters(), time.time_ns, per_tenant=2, total=10),
         cache=Cache(MemoryBlobs(max_bytes=1 << 20, clock=time.monotonic), ttl=60, secret=b"s" * 32, now=time.time),
         preparation=Preparation(workers, max_new_tokens=1000),
         usage=UsageRows(store.ledger, lambda: time.time_ns() // 1000),
@@ -164,7 +165,7 @@ async def test_tokenizing_keeps_to_rules_and_limits(gateway: Gateway, store: Sto
         await ask(gateway, work, caller=msgspec.structs.replace(ANN, plan="none"))
     with pytest.raises(ModelNotFound):
         await ask(gateway, work, "test/none")
-    leases = [gateway.limits.enter(ANN) for _ in range(2)]
+    leases = [await gateway.limits.enter(ANN, PLANS["pro"]) for _ in range(2)]
     with pytest.raises(RateLimited):
         await ask(gateway, work)
     for lease in leases:

@@ -11,7 +11,16 @@ import uvicorn
 
 from pronto.accounts.plans import Plans
 from pronto.catalog.abilities import guess_chats
-from pronto.core.errors import Draining, GenerationFailed, Loading, ModelNotFound, Overloaded, Unauthenticated
+from pronto.core.errors import (
+    Draining,
+    Forbidden,
+    GenerationFailed,
+    Loading,
+    ModelNotFound,
+    Overloaded,
+    StorageFailed,
+    Unauthenticated,
+)
 from pronto.core.events import (
     Done,
     Event,
@@ -211,6 +220,19 @@ class Gatekeeper:
             return CALLER
         raise Unauthenticated("Please send your token: `Authorization: Bearer hf_...`")
 
+    async def billed_to(self, caller: Caller, org: str) -> Caller:
+        raise Forbidden("There are no organisations here.")
+
+    def forget(self) -> None:
+        """What it knows stays."""
+
+
+class NoStore:
+    """A database that is away: pages that need it say so."""
+
+    def __getattr__(self, name: str) -> object:
+        raise StorageFailed("There is no database here.")
+
 
 def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
     metrics = Metrics()
@@ -221,6 +243,7 @@ def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
         authenticator=Gatekeeper(),
         conversations=kept,
         plans=Plans(),
+        store=NoStore(),
         settings=settings,
         metrics=metrics,
     )

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from pronto.core.model import State
-from tests.http.edge_scene import AUTH, Source, build
+from tests.http.edge_scene import Source, build
 
 
 @pytest.fixture
@@ -19,21 +19,6 @@ async def client(source: Source) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app=build(source)[0])  # type: ignore[arg-type]  # an ASGI application
     async with httpx.AsyncClient(transport=transport, base_url="http://server:8080") as client:
         yield client
-
-
-async def test_whoami_tells_the_account_of_a_token(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/whoami-v2", headers=AUTH)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {
-        "type": "user",
-        "id": "1",
-        "name": "ann",
-        "fullname": "ann",
-        "isPro": True,
-        "orgs": [],
-        "auth": {"type": "access_token", "accessToken": {"displayName": "token-1", "role": "read"}},
-    }
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer hf_wrong"}, {"x-api-key": "hf_valid"}])

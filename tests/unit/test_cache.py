@@ -10,6 +10,7 @@ from pronto.core.errors import GenerationFailed
 from pronto.core.events import Done, Event, Finish, FinishReason, Started, Token, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model, Source
+from pronto.core.plan import Plan
 from pronto.core.request import InferenceRequest, Options, Sampling, TextGeneration, TextPrompt
 from pronto.core.tasks import Task
 from pronto.gateway.cache import Cache, wants_cache
@@ -67,13 +68,16 @@ async def read(flight):
         return [event async for event in events]
 
 
+PLAN = Plan(name="pro", level=1)
+
+
 async def settle():
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 async def test_an_answer_is_kept_and_replayed_with_its_age(cache, clock):
-    key = cache.key(ALICE, MODEL, request())
+    key = cache.key(ALICE, PLAN, MODEL, request())
     events = answer("a", "b")
     assert await read(cache.lead(key, producer([Waiting("queue"), *events]), is_shared=True)) == [
         Waiting("queue"),
@@ -84,8 +88,19 @@ async def test_an_answer_is_kept_and_replayed_with_its_age(cache, clock):
     kept = await cache.lookup(key)
     assert kept is not None
     replayed = cache.replay(kept)
-    assert replayed[0] == Started("r1", "echo", "cache", age=7)
-    assert replayed[1:] == events[1:]
+    assert replayed.events[0] == Started("r1", "echo", "cache", age=7)
+    assert replayed.events[1:] == events[1:]
+
+
+async def test_what_encoders_made_of_an_answer_is_kept_with_it_until_it_is_made_anew(cache):
+    key = cache.key(ALICE, PLAN, MODEL, request())
+    for text in ("old", "new"):
+        await read(cache.lead(key, producer(answer(text)), is_shared=False))
+        await settle()
+        first = cache.replay(await cache.lookup(key))
+        assert first.written == {}
+        first.written["style"] = text.encode()
+        assert cache.replay(await cache.lookup(key)).written == {"style": text.encode()}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +112,7 @@ async def test_an_answer_is_kept_and_replayed_with_its_age(cache, clock):
     ],
 )
 async def test_an_answer_that_is_not_whole_is_never_kept(cache, ending):
-    key = cache.key(ALICE, MODEL, request())
+    key = cache.key(ALICE, PLAN, MODEL, request())
     flight = cache.lead(key, producer([Started("r1", "echo", "cpu"), Token(0, 1, "a"), *ending]), is_shared=True)
     with suppress(GenerationFailed):
         await read(flight)
@@ -107,18 +122,22 @@ async def test_an_answer_that_is_not_whole_is_never_kept(cache, ending):
 
 
 def test_the_key_tells_apart_who_asks_and_all_that_the_answer_depends_on(cache):
-    base = cache.key(ALICE, MODEL, request())
-    assert base == cache.key(ALICE, MODEL, request(options=Options(wait_for_model=True)))
+    base = cache.key(ALICE, PLAN, MODEL, request())
+    assert base == cache.key(ALICE, PLAN, MODEL, request(options=Options(wait_for_model=True)))
     others = [
-        cache.key(BOB, MODEL, request()),
-        cache.key(ALICE, MODEL, request("q")),
-        cache.key(ALICE, MODEL, request(do_sample=True)),
-        cache.key(ALICE, MODEL, request(do_sample=True, seed=1)),
+        cache.key(BOB, PLAN, MODEL, request()),
+        cache.key(ALICE, PLAN, MODEL, request("q")),
+        cache.key(ALICE, PLAN, MODEL, request(do_sample=True)),
+        cache.key(ALICE, PLAN, MODEL, request(do_sample=True, seed=1)),
         cache.key(
-            ALICE, Model(**{**{f: getattr(MODEL, f) for f in MODEL.__struct_fields__}, "revision": "r2"}), request()
+            ALICE,
+            PLAN,
+            Model(**{**{f: getattr(MODEL, f) for f in MODEL.__struct_fields__}, "revision": "r2"}),
+            request(),
         ),
-        cache.key(ALICE, msgspec.structs.replace(MODEL, system_prompt="Be brief."), request()),
-        cache.key(ALICE, msgspec.structs.replace(MODEL, chat_template="{{ messages }}"), request()),
+        cache.key(ALICE, msgspec.structs.replace(PLAN, max_new_tokens=7), MODEL, request()),
+        cache.key(ALICE, PLAN, msgspec.structs.replace(MODEL, system_prompt="Be brief."), request()),
+        cache.key(ALICE, PLAN, msgspec.structs.replace(MODEL, chat_template="{{ messages }}"), request()),
     ]
     assert len({base, *others}) == len(others) + 1
 
@@ -126,11 +145,11 @@ def test_the_key_tells_apart_who_asks_and_all_that_the_answer_depends_on(cache):
 def test_an_organisation_shares_one_scope(cache):
     first = Caller(account_id=1, account="a", plan="pro", token_id=1, org_id=9)
     second = Caller(account_id=2, account="b", plan="pro", token_id=2, org_id=9)
-    assert cache.key(first, MODEL, request()) == cache.key(second, MODEL, request())
+    assert cache.key(first, PLAN, MODEL, request()) == cache.key(second, PLAN, MODEL, request())
 
 
 async def test_requests_in_flight_share_one_generation(cache):
-    key, gate, log = cache.key(ALICE, MODEL, request()), asyncio.Event(), []
+    key, gate, log = cache.key(ALICE, PLAN, MODEL, request()), asyncio.Event(), []
     flight = cache.lead(key, producer(answer("a", "b"), gate=gate, log=log), is_shared=True)
     leader = asyncio.create_task(read(flight))
     await settle()
@@ -142,7 +161,7 @@ async def test_requests_in_flight_share_one_generation(cache):
 
 
 async def test_a_flight_goes_on_while_one_reader_stays_and_ends_with_the_last(cache):
-    key, gate = cache.key(ALICE, MODEL, request()), asyncio.Event()
+    key, gate = cache.key(ALICE, PLAN, MODEL, request()), asyncio.Event()
     closed = asyncio.Event()
 
     async def produce():
@@ -168,7 +187,7 @@ async def test_a_flight_goes_on_while_one_reader_stays_and_ends_with_the_last(ca
 
 
 async def test_a_failure_reaches_every_reader(cache):
-    key, gate = cache.key(ALICE, MODEL, request()), asyncio.Event()
+    key, gate = cache.key(ALICE, PLAN, MODEL, request()), asyncio.Event()
     flight = cache.lead(key, producer([GenerationFailed("broke")], gate=gate), is_shared=True)
     readers = [asyncio.create_task(read(flight)) for _ in range(3)]
     await settle()
@@ -179,7 +198,7 @@ async def test_a_failure_reaches_every_reader(cache):
 
 
 async def test_a_fresh_answer_cannot_be_joined_but_replaces_the_kept_one(cache):
-    key = cache.key(ALICE, MODEL, request())
+    key = cache.key(ALICE, PLAN, MODEL, request())
     await read(cache.lead(key, producer(answer("old")), is_shared=True))
     await settle()
     flight = cache.lead(key, producer(answer("new")), is_shared=False)
@@ -188,7 +207,7 @@ async def test_a_fresh_answer_cannot_be_joined_but_replaces_the_kept_one(cache):
     await settle()
     kept = await cache.lookup(key)
     assert kept is not None
-    assert kept.events[1] == Token(0, 0, "new")
+    assert kept.kept.events[1] == Token(0, 0, "new")
 
 
 HF = {"cache_sampled": True}

@@ -1,21 +1,22 @@
 """What `pronto serve --first-run` makes where there is nothing: an account with its first token; and a first model."""
 
-import random
 import time
 from contextlib import aclosing
 
 import msgspec
 import typer
 
-from pronto.accounts import tokens
+from pronto.accounts.issuing import Issuing, NewToken
+from pronto.accounts.plans import Plans
+from pronto.accounts.registry import OPERATOR, NewAccount, Registry
 from pronto.app import App
 from pronto.catalog import edit
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.entries import Entry
 from pronto.core.errors import ProntoError
+from pronto.core.identity import Role
 from pronto.core.request import Options
 from pronto.settings import Settings
-from pronto.store.base import Token
 from pronto.store.database import open_store
 
 ACCOUNT = "owner"
@@ -61,19 +62,11 @@ async def _first_token(settings: Settings) -> str | None:
     try:
         if await store.accounts.list():
             return None
-        account = await store.accounts.add(ACCOUNT, "pro")
-        secret = tokens.mint(random.SystemRandom())
-        await store.tokens.add(
-            Token(
-                id=0,
-                account_id=account.id,
-                name="first",
-                role="write",
-                digest=tokens.digest(secret),
-                last4=secret[-4:],
-                created=time.time(),
-            )
-        )
+        registry = Registry(store, lambda: Plans(settings.data_dir), actor=OPERATOR, now=time.time)
+        await registry.add(NewAccount(name=ACCOUNT, plan="pro"))
+        issuing = Issuing(store, actor=OPERATOR, now=time.time)
+        new = NewToken(user=ACCOUNT, name="first", role=Role.WRITE, expires="never")
+        secret, _ = await issuing.create(new)
         return secret
     finally:
         await store.close()

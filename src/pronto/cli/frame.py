@@ -1,6 +1,7 @@
 """What all commands share: their two options, the settings they start from, and a store to work on."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import click
 import typer
 
+from pronto.core.errors import InvalidInput
 from pronto.store.base import Account, Store
 
 if TYPE_CHECKING:
+    from pronto.accounts.plans import Plans
+    from pronto.accounts.registry import Registry
     from pronto.settings import Settings
 
 DataDir = Annotated[
@@ -65,14 +69,34 @@ async def account_named(store: Store, name: str) -> Account:
     return account
 
 
-def check_plan(given: Path | None, name: str) -> None:
-    """Ends the command with 1 when there is no such plan, or the plans file is at fault."""
+def read_plans(given: Path | None) -> "Plans":
+    """The plans of the data directory. A fault in them ends the command with 1."""
     from pronto.accounts.plans import Plans
 
     try:
-        plans = Plans(data_directory(given))
-        plans.get(name)
+        return Plans(data_directory(given))
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    if name not in plans.names:
-        raise click.ClickException(f"No account can be on the plan {name}; the plans are {', '.join(plans.names)}.")
+
+
+def with_registry(given: Path | None, work: "Callable[[Registry, Store], Awaitable[_Result]]") -> _Result:
+    """Open the store of the data directory for changes in the operator's name. Raises as the registry does."""
+    from pronto.accounts.registry import OPERATOR, Registry
+
+    def run(store: Store) -> Awaitable[_Result]:
+        return work(Registry(store, lambda: read_plans(given), actor=OPERATOR, now=time.time), store)
+
+    return with_store(given, run)
+
+
+def checked(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A rule of accounts/names.py as the callback of an option: wrong usage ends the command with 2."""
+
+    def check(value: Any) -> Any:
+        try:
+            rule(value)
+        except InvalidInput as error:
+            raise typer.BadParameter(error.message) from error
+        return value
+
+    return check

@@ -26,7 +26,13 @@ COMMANDS = {
     "doctor": Target("pronto.cli.doctor", "doctor", "Look at this machine and say what is wrong."),
     "users": Target("pronto.cli.users", "app", "Accounts: who may use the server."),
     "tokens": Target("pronto.cli.tokens", "app", "Tokens: what accounts are recognised by."),
+    "orgs": Target("pronto.cli.orgs", "app", "Organisations: accounts that pay for their members."),
+    "plans": Target("pronto.cli.plans", "app", "Plans: what accounts may do."),
     "models": Target("pronto.cli.models", "app", "Models: what the server offers."),
+    "usage": Target("pronto.cli.usage", "usage", "What was used, day by day."),
+    "audit": Target("pronto.cli.audit", "audit", "Who changed what."),
+    "backup": Target("pronto.cli.backup", "backup", "Keep what cannot be made again, also while the server runs."),
+    "restore": Target("pronto.cli.backup", "restore", "Bring a backup back."),
 }
 
 

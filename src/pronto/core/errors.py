@@ -20,6 +20,8 @@ ProntoError
 └── StorageFailed            the ledger or the database cannot be written
 """
 
+from pronto.core.plan import Standing
+
 
 class ProntoError(Exception):
     """Root of the tree. `message` is a plain sentence for the user that says what to do."""
@@ -78,12 +80,18 @@ class TooLarge(ProntoError):
 
 
 class RateLimited(ProntoError):
-    """The caller's own limit. `retry_after` in seconds; None when waiting does not help. `window` names the limit."""
+    """The caller's own limit. `retry_after` in seconds; None when waiting does not help. `window` names the limit.
 
-    def __init__(self, message: str, *, window: str, retry_after: float | None) -> None:
+    `limits` is how all windows stand, the one in the way first.
+    """
+
+    def __init__(
+        self, message: str, *, window: str, retry_after: float | None, limits: tuple[Standing, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.window = window
         self.retry_after = retry_after
+        self.limits = limits
 
 
 class Overloaded(ProntoError):

@@ -6,10 +6,11 @@ before `Started`, and `Started` is always the first event that a caller of the g
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
+from pronto.core.plan import Standing
 from pronto.core.request import Grammar, Sampling, Thinking
 
 
@@ -37,7 +38,7 @@ class Started(msgspec.Struct, frozen=True, tag="started", array_like=True):
     engine: str
     compute: str  # cpu | gpu | ... | cache
     age: int | None = None  # seconds since a cached answer was made; None: made now
-    limits: tuple[str, ...] = ()
+    limits: tuple[Standing, ...] = ()  # of whoever asked; never kept with an answer
     queued_ms: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -157,6 +158,7 @@ class Done(msgspec.Struct, frozen=True, tag="done", array_like=True):
     times: Times = Times()
 
 
+@final
 class Replay(msgspec.Struct, frozen=True):
     """A kept answer, from Started to Done, all of it at once: one by one, its events cost more than all the rest.
 
@@ -173,4 +175,4 @@ Step = Event | Replay  # what the gateway yields; a Replay is the only one of it
 
 def unpacked(step: Step) -> Sequence[Event]:
     """The events of a step, in order."""
-    return step.events if type(step) is Replay else (step,)  # type: ignore[return-value]  # a Step is one of both
+    return step.events if type(step) is Replay else (step,)

@@ -1,6 +1,7 @@
 """Who is asking: one value that every stage reads and none changes."""
 
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -13,7 +14,9 @@ class Role(StrEnum):
     FINE_GRAINED = "fineGrained"
 
 
-INFERENCE_SCOPE = "inference.serverless.write"
+INFERENCE_SCOPE = "inference.serverless.write"  # of all models, or of some: `...write:demo/*`
+ADMIN_SCOPE = "admin"
+_SOME_MODELS = INFERENCE_SCOPE + ":"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +44,24 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def may_infer(self) -> bool:
-        return self.role is not Role.FINE_GRAINED or INFERENCE_SCOPE in self.scopes
+        return self.role is not Role.FINE_GRAINED or INFERENCE_SCOPE in self.scopes or bool(self.model_patterns)
+
+    @property
+    def may_administrate(self) -> bool:
+        return self.role is Role.FINE_GRAINED and ADMIN_SCOPE in self.scopes
+
+    @property
+    def model_patterns(self) -> tuple[str, ...]:
+        """Of a token that may run some models: their ids, or patterns as in a shell. Empty: no such bound."""
+        if self.role is not Role.FINE_GRAINED or INFERENCE_SCOPE in self.scopes:
+            return ()
+        return tuple(sorted(scope[len(_SOME_MODELS) :] for scope in self.scopes if scope.startswith(_SOME_MODELS)))
+
+    def may_run(self, model: str) -> bool:
+        """Whether the token's own scopes let it run a model, by its id."""
+        if self.role is not Role.FINE_GRAINED or INFERENCE_SCOPE in self.scopes:
+            return True
+        return any(fnmatchcase(model, pattern) for pattern in self.model_patterns)
 
 
 ANONYMOUS = Caller(account_id=0, account="anonymous", plan="anonymous")

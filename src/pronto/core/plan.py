@@ -42,11 +42,23 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     per: Per
     limit: int
     burst: int = 0
+    # Made from the others, once: both are needed for each request.
+    name: str = ""  # as in errors and headers; the Hub's clients read names of word characters only
+    seconds: int = 0
+    policy: str = ""  # as the IETF's draft for rate limits writes it
 
-    @property
-    def name(self) -> str:
-        """As in errors and headers: `requests_per_hour`. Clients of the Hub read names of word characters only."""
-        return f"{self.unit}_per_{self.per}"
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "name", f"{self.unit}_per_{self.per}")
+        msgspec.structs.force_setattr(self, "seconds", SECONDS[self.per])
+        msgspec.structs.force_setattr(self, "policy", f'"{self.name}";q={self.limit};w={self.seconds}')
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True):
+    """How a window stands for somebody. `reset`: seconds until something is free again, or until all is."""
+
+    window: Window
+    remaining: int
+    reset: float
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

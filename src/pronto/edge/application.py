@@ -31,6 +31,7 @@ from pronto.wire.tgi.dialect import TgiDialect
 
 Scope = dict[str, Any]
 
+KNOWN_HOSTS = 64
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
@@ -61,6 +62,7 @@ class Application:
         self._routes, self._inference, self._pages = Routes(), inference, pages
         self._dialects = dialects  # they write the errors of paths and pages, too
         self._rng = rng
+        self._hosts: set[str] = set()  # those that were found to be well-formed
         self.health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +82,7 @@ class Application:
             headers["x-request-id"] = request_id  # some formats repeat it in the bodies of errors
         extra = [(b"x-request-id", request_id.encode()), *_CORS]
         try:
-            _check_host(scope["headers"])
+            self._check_host(scope["headers"], headers)
             if scope["method"] == "OPTIONS":
                 await send_whole(send, 204, _preflight(headers) + extra, b"")
                 return
@@ -99,6 +101,19 @@ class Application:
         if name == "openai-chat" and "anthropic-version" in headers:
             name = "anthropic"  # the lists of models are at one address for both
         return self._dialects[name]
+
+    def _check_host(self, pairs: Headers, headers: dict[str, str]) -> None:
+        host = headers.get("host")
+        is_known = host is None or host in self._hosts
+        if is_known and len(pairs) == len(headers):  # nothing is there twice
+            return
+        hosts = [value for name, value in pairs if name == b"host"]
+        if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
+            raise bad_host()
+        if host is not None:
+            if len(self._hosts) >= KNOWN_HOSTS:
+                self._hosts.clear()
+            self._hosts.add(host)
 
     async def _page(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path_params"] = {"model": match.model}
@@ -134,12 +149,6 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
     return Application(dialects, Inference(rooms, dialects), page_table(rooms, health), health, rng or random.Random())
-
-
-def _check_host(headers: list[tuple[bytes, bytes]]) -> None:
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
-        raise bad_host()
 
 
 def _preflight(headers: dict[str, str]) -> Headers:

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pronto.edge.joined import JoinedCycle
 from pronto.settings import Settings
+from pronto.wire.base import Headers
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
@@ -47,6 +48,7 @@ class Guarded(HttpToolsProtocol):
         self.timeout_keep_alive = self.bounds.keep_alive  # type: ignore[assignment]  # uvicorn only says int
         self._in_head, self._in_body, self._is_begun, self._has_completed = True, False, False, False
         self._head_bytes = 0
+        self._chunk_bytes = 0  # of the data that is being parsed
         self._refusal: Refused | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
@@ -67,6 +69,7 @@ class Guarded(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         was_in_head, self._has_completed = self._in_head, False
+        self._chunk_bytes = len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -112,9 +115,11 @@ class Guarded(HttpToolsProtocol):
         headers = self.headers
         if len(headers) > MAX_HEADERS:
             raise self._refuse(431, f"A request may have up to {MAX_HEADERS} headers.", "headers_too_large")
-        if sum(len(name) + len(value) + 4 for name, value in headers) + len(self.url) > MAX_HEAD_BYTES:
+        # Adding up costs more than all other checks, and a head that came in little data is little.
+        may_be_large = self._head_bytes + self._chunk_bytes > MAX_HEAD_BYTES
+        if may_be_large and _size(headers) + len(self.url) > MAX_HEAD_BYTES:
             raise self._refuse(431, "The request head is larger than 32 KiB.", "headers_too_large")
-        hosts = sum(name == b"host" for name, _ in headers)
+        hosts = [name for name, _ in headers].count(b"host")
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             raise self._refuse(400, "A request must have exactly one Host header.", "bad_request")
         if len(self.connections) > self.bounds.connections:
@@ -183,6 +188,10 @@ class Guarded(HttpToolsProtocol):
             self._end(Refused(408, "The request head did not arrive in time.", "timeout"))
         else:
             self.transport.abort()
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def guarded(settings: Settings) -> type[Guarded]:

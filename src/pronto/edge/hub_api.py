@@ -1,4 +1,4 @@
-"""The pages that the Hub's clients ask for beside inference: who am I, which models, which tasks.
+"""The pages that the Hub's clients ask for beside inference: which models, which tasks.
 
 Knows no request for inference; the shapes are those that huggingface_hub 0.16 to 2.4 and @huggingface/inference read.
 """
@@ -9,17 +9,13 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pronto.accounts.plans import Plans
-from pronto.core.errors import ModelNotFound, NotFound, Unauthenticated
-from pronto.core.identity import Caller
+from pronto.core.errors import ModelNotFound, NotFound
 from pronto.core.model import State
 from pronto.core.tasks import Task
-from pronto.edge.authenticate import authenticate
 from pronto.edge.health import json_response
-from pronto.edge.ports import AuthenticatorPort, GatewayPort
+from pronto.edge.ports import GatewayPort
 from pronto.gateway.models import ModelInfo
 
-INVALID = "Invalid credentials in Authorization header"
 PROVIDER = "hf-inference"
 PAGE = 1000  # models on one page of the list, as on the Hub
 
@@ -35,30 +31,10 @@ _STATES = {State.LOADED: "Loaded", State.FAILED: "error"}
 
 
 class HubApi:
-    """Only `whoami` asks for a token: clients send none to the other pages, also where they have one."""
+    """No page asks for a token: clients send none here, also where they have one."""
 
-    def __init__(self, gateway: GatewayPort, authenticator: AuthenticatorPort, plans: Plans) -> None:
-        self._gateway, self._authenticator, self._plans = gateway, authenticator, plans
-
-    async def whoami(self, request: Request) -> Response:
-        """The account of a token, in the words of `login()` and `whoami()`."""
-        try:
-            caller = await authenticate(self._authenticator, request.headers, False)
-        except Unauthenticated:
-            return json_response({"error": INVALID}, 401)
-        return json_response({"error": INVALID}, 401) if caller.is_anonymous else json_response(self._whoami(caller))
-
-    def _whoami(self, caller: Caller) -> dict[str, Any]:
-        token = {"displayName": f"token-{caller.token_id}", "role": caller.role}
-        return {
-            "type": "user",
-            "id": str(caller.account_id),
-            "name": caller.account,
-            "fullname": caller.account,
-            "isPro": self._plans.allows(caller.plan, "pro"),
-            "orgs": [],
-            "auth": {"type": "access_token", "accessToken": token},
-        }
+    def __init__(self, gateway: GatewayPort) -> None:
+        self._gateway = gateway
 
     async def model(self, request: Request) -> Response:
         """One model; `expand` or `expand[]` chooses among its fields."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from pronto.core.errors import ModelNotFound, ProntoError
 from pronto.core.events import Step
 from pronto.core.identity import Caller
+from pronto.core.plan import Standing
 from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
 from pronto.edge.authenticate import authenticate
@@ -16,12 +17,13 @@ from pronto.edge.departure import Watchers
 from pronto.edge.errors import ClientLeft, internal
 from pronto.edge.ports import Rooms
 from pronto.edge.routes import Match
-from pronto.edge.streaming import Outcome, Stream, collect, send_whole
+from pronto.edge.streaming import Outcome, Stream, Wire, collect, send_whole
 from pronto.gateway.several import serve_several
 from pronto.observe import logger
 from pronto.wire.base import Call, Dialect, Headers, Raw
 from pronto.wire.body_shape import is_chat
 from pronto.wire.faults import fault
+from pronto.wire.limits import limit_headers, openai_headers
 
 log = logger("edge")
 
@@ -43,6 +45,11 @@ class Exchange:
         self.account = ""
         self.model = match.model
         self.status = 0
+
+    def limits(self, standings: Sequence[Standing]) -> Headers:
+        """The headers that tell how the caller's windows stand."""
+        headers = limit_headers(standings)
+        return headers + openai_headers(standings) if "/v1/" in self.match.route.path else headers
 
 
 class Inference:
@@ -110,13 +117,15 @@ class Inference:
         watch = self._watchers.watch(exchange.receive)
         try:
             if encoder.streams:
-                stream = Stream(exchange.send, encoder, exchange.extra, exchange.request_id, self._keep_alive)
+                wire = Wire(exchange.send, exchange.extra, exchange.limits)
+                stream = Stream(wire, encoder, exchange.request_id, self._keep_alive)
                 await stream.pump(events)
                 exchange.status, outcome = 200, stream.outcome
             else:
                 body, outcome = await collect(events, encoder)
                 exchange.status = 200
-                await send_whole(exchange.send, 200, encoder.headers + exchange.extra, body)
+                headers = encoder.headers + exchange.extra + exchange.limits(outcome.limits)
+                await send_whole(exchange.send, 200, headers, body)
         except asyncio.CancelledError:
             if not watch.client_left:
                 raise

@@ -8,6 +8,10 @@ from typing import Any
 import msgspec
 
 from pronto import __version__
+from pronto.accounts.usage_report import UsageReport
+from pronto.edge.account_pages import RevokeBody
+from pronto.edge.admin_pages import ChangeBody, MemberBody, OrgBody, UserBody
+from pronto.edge.admin_tokens import NewTokenBody, TokenShown
 from pronto.edge.routes import TABLE, Route
 from pronto.gateway.models import ModelInfo
 from pronto.wire.anthropic.body import CountBody, MessagesBody
@@ -72,6 +76,7 @@ _BODIES = (
     *(TextBody, TextAnswer, FrameBody, ErrorBody, ModelInfo, InfoBody),
     *(ChatBody, ChatAnswer, CompletionBody, CompletionAnswer, ModelBody, ModelList, OpenAiErrorBody),
     *(ResponseRequest, ResponseDocument),
+    *(RevokeBody, UserBody, OrgBody, ChangeBody, MemberBody, NewTokenBody, TokenShown, UsageReport),
 )
 _PAGES = {
     "models": ("array", "ModelInfo"),
@@ -80,6 +85,27 @@ _PAGES = {
     "v1-model": ("object", "ModelBody"),
     "v1-model-alone": ("object", "ModelList"),
     "response": ("object", "ResponseDocument"),
+    "usage": ("object", "UsageReport"),
+    "admin-usage": ("object", "UsageReport"),
+    "admin-tokens": ("array", "TokenShown"),
+    "admin-create-token": ("object", "TokenShown"),
+    "admin-rotate-token": ("object", "TokenShown"),
+}
+_PAGE_BODIES = {
+    "revoke-credentials": "RevokeBody",
+    "admin-add-user": "UserBody",
+    "admin-add-org": "OrgBody",
+    "admin-change": "ChangeBody",
+    "admin-set-member": "MemberBody",
+    "admin-create-token": "NewTokenBody",
+}
+_PAGE_STATUSES = {
+    "revoke-credentials": "202",
+    "admin-add-user": "201",
+    "admin-add-org": "201",
+    "admin-create-token": "201",
+    "admin-revoke-token": "204",
+    "admin-remove-member": "204",
 }
 _OPENAI = {  # dialect to the names of its body and its answer
     "openai-chat": ("ChatBody", "ChatAnswer"),
@@ -103,6 +129,7 @@ _OTHER_STREAMS = {
     "ollama-chat": "application/x-ndjson",
 }
 _INFO = ("model-info", "info")
+_WITH_TOKEN = ("hub-whoami", "usage")
 _STATUSES = {
     401: "No valid token came with the request.",
     403: "The plan or the scope of the token does not allow this.",
@@ -142,8 +169,7 @@ def _operation(route: Route) -> _Document:
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
         ]
     if route.dialect is None:
-        operation["responses"] = {"200": _page(route)}
-        return operation
+        return operation | _of_page(route)
     operation["security"] = [{"token": []}]
     if route.dialect in _OPENAI:
         return operation | _openai(*_OPENAI[route.dialect])
@@ -200,6 +226,16 @@ def _page(route: Route) -> _Document:
         return {"description": route.summary}
     schema = {"type": "array", "items": _ref(name)} if kind == "array" else _ref(name)
     return {"description": route.summary, "content": _json(schema)}
+
+
+def _of_page(route: Route) -> _Document:
+    operation: _Document = {"responses": {_PAGE_STATUSES.get(route.name, "200"): _page(route)}}
+    if route.name in _PAGE_BODIES:
+        operation["requestBody"] = {"required": True, "content": _json(_ref(_PAGE_BODIES[route.name]))}
+    if route.name.startswith("admin-") or route.name in _WITH_TOKEN:
+        operation["security"] = [{"token": []}]
+        operation["responses"] |= {str(status): _failure(_STATUSES[status]) for status in (401, 403)}
+    return operation
 
 
 def _failure(text: str) -> _Document:

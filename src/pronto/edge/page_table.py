@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pronto.edge.account_pages import AccountPages
+from pronto.edge.admin_pages import AdminPages, Gate, Work
+from pronto.edge.admin_tokens import AdminTokens
 from pronto.edge.health import Health
 from pronto.edge.hub_api import HubApi
 from pronto.edge.model_pages import ModelPages
@@ -32,7 +35,7 @@ def page_table(rooms: Rooms, health: Health) -> dict[str, Handler]:
         "openapi": pages.openapi,
         "docs": pages.docs,
     }
-    return table | _openai(rooms) | _hub(rooms) | _ollama(rooms)
+    return table | _openai(rooms) | _hub(rooms) | _ollama(rooms) | _accounts(rooms) | _admin(rooms)
 
 
 def _openai(rooms: Rooms) -> dict[str, Handler]:
@@ -48,9 +51,8 @@ def _openai(rooms: Rooms) -> dict[str, Handler]:
 
 
 def _hub(rooms: Rooms) -> dict[str, Handler]:
-    hub = HubApi(rooms.gateway, rooms.authenticator, rooms.plans)
+    hub = HubApi(rooms.gateway)
     return {
-        "hub-whoami": hub.whoami,
         "hub-models": hub.models,
         "hub-model": hub.model,
         "hub-tasks": hub.tasks,
@@ -58,6 +60,34 @@ def _hub(rooms: Rooms) -> dict[str, Handler]:
         "hub-status": hub.status,
         "hub-framework": hub.framework,
     }
+
+
+def _accounts(rooms: Rooms) -> dict[str, Handler]:
+    pages = AccountPages(rooms)
+    return {"hub-whoami": pages.whoami, "usage": pages.usage, "revoke-credentials": pages.revoke}
+
+
+def _admin(rooms: Rooms) -> dict[str, Handler]:
+    pages, tokens = AdminPages(rooms), AdminTokens(rooms)
+    works: dict[str, Work] = {
+        "admin-users": pages.users,
+        "admin-add-user": pages.add_user,
+        "admin-user": pages.user,
+        "admin-change": pages.change,
+        "admin-orgs": pages.orgs,
+        "admin-add-org": pages.add_org,
+        "admin-org": pages.org,
+        "admin-set-member": pages.set_member,
+        "admin-remove-member": pages.remove_member,
+        "admin-usage": pages.usage,
+        "admin-audit": pages.audit,
+        "admin-tokens": tokens.list,
+        "admin-create-token": tokens.create,
+        "admin-rotate-token": tokens.rotate,
+        "admin-revoke-token": tokens.revoke,
+    }
+    gate = Gate(rooms)
+    return {name: gate(work) for name, work in works.items()}
 
 
 def _ollama(rooms: Rooms) -> dict[str, Handler]:

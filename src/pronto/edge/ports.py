@@ -14,6 +14,7 @@ from pronto.edge.metrics import Metrics
 from pronto.gateway.conversation import Kept, Serve
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
+from pronto.store.base import Store
 
 
 class ModelsPort(Protocol):
@@ -52,11 +53,15 @@ class ConversationsPort(Protocol):
 
 
 class AuthenticatorPort(Protocol):
-    """accounts/authenticator.py. Both raise Unauthenticated."""
+    """accounts/authenticator.py. Raises Unauthenticated; Forbidden for who is suspended, or no member."""
 
     def cached(self, authorization: str | None) -> Caller | None: ...
 
     async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller: ...
+
+    async def billed_to(self, caller: Caller, org: str) -> Caller: ...
+
+    def forget(self) -> None: ...
 
 
 class Rooms(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,5 +71,6 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: AuthenticatorPort
     conversations: ConversationsPort
     plans: Plans
+    store: Store
     settings: Settings
     metrics: Metrics

@@ -66,6 +66,33 @@ def _get(name: str, path: str, summary: str) -> Route:
     return Route(name=name, method="GET", path=path, summary=summary)
 
 
+def _page(method: str, name: str, path: str, summary: str) -> Route:
+    return Route(name=name, method=method, path=path, summary=summary)
+
+
+def _admin() -> tuple[Route, ...]:
+    """For tokens with the scope `admin`. The id is an account's name, or a token's number."""
+    return tuple(_page(method, f"admin-{name}", f"/api/admin/{path}", text) for method, name, path, text in _ADMIN)
+
+
+_ADMIN = (
+    ("GET", "users", "users", "All accounts, for administrators."),
+    ("POST", "add-user", "users", "Make an account."),
+    ("GET", "user", "users/{id}", "One account and its organisations."),
+    ("PATCH", "change", "users/{id}", "Change an account's plan or limits; suspend it, or let it in again."),
+    ("GET", "orgs", "orgs", "All organisations, for administrators."),
+    ("POST", "add-org", "orgs", "Make an organisation."),
+    ("GET", "org", "orgs/{id}", "One organisation and its members."),
+    ("PATCH", "change", "orgs/{id}", "Change an organisation's plan or limits; suspend it, or let it in again."),
+    ("PUT", "set-member", "orgs/{id}/members", "Add a member, or give one another role."),
+    ("DELETE", "remove-member", "orgs/{id}/members", "Remove the member that `user` names."),
+    ("GET", "tokens", "tokens", "All tokens, or one account's (`user`), without what makes them work."),
+    ("POST", "create-token", "tokens", "Make a token; it is in this answer alone."),
+    ("DELETE", "revoke-token", "tokens/{id}", "Revoke a token."),
+    ("POST", "rotate-token", "tokens/{id}/rotate", "Give a token another secret; the old one is refused from then on."),
+    ("GET", "usage", "usage", "What everybody has used, or one `user` or `org`, by day and model."),
+    ("GET", "audit", "audit", "Who changed what, the newest first."),
+)
 _RUN = "Run a model on its task."
 _RUN_TASK = "Run a model on the named task."
 _GENERATE = "Continue a prompt; the answer is one object."
@@ -113,6 +140,11 @@ TABLE: tuple[Route, ...] = (
     _get("ready", "/health/ready", "200 while new work is taken."),
     _get("health", "/ping", "200 while the server is well."),
     _get("hub-whoami", "/api/whoami-v2", "The account of a token, as the Hub tells it."),
+    _get("usage", "/api/usage", "What your account has used, by day and model; as CSV with `format=csv`."),
+    _page(
+        "POST", "revoke-credentials", "/api/credentials/revoke", "Revoke tokens that have leaked; no token is needed."
+    ),
+    *_admin(),
     _get("hub-models", "/api/models", "The models, as the Hub lists them."),
     _get("hub-model", "/api/models/{id}", "One model, as the Hub describes it; no token is needed."),
     _get("hub-tasks", "/api/tasks", "The models of each task; no token is needed."),

@@ -4,11 +4,13 @@ Knows no dialect: an Encoder turns events into bytes.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
 from pronto.core.errors import ProntoError
 from pronto.core.events import Done, Event, Replay, Started, Step, Token, Waiting, unpacked
+from pronto.core.plan import Standing
 from pronto.edge.body import Send
 from pronto.edge.errors import incomplete, internal
 from pronto.edge.polling import Polled
@@ -18,20 +20,29 @@ PATIENCE = 5.0  # seconds of waiting during which a stream's status stays open
 JOIN_BYTES = 64 * 1024  # ready events are joined up to this
 
 
+class Wire(NamedTuple):
+    """Where an answer goes, the headers of every answer, and how limits are written."""
+
+    send: Send
+    headers: Headers
+    limits: Callable[[Sequence[Standing]], Headers]
+
+
 class Outcome:
     """What is known of an answer when it is over; filled in as it goes."""
 
-    __slots__ = ("done", "error", "first_token", "is_cached")
+    __slots__ = ("done", "error", "first_token", "is_cached", "limits")
 
     def __init__(self) -> None:
         self.done: Done | None = None
         self.error: ProntoError | None = None  # in a stream whose status had been sent
         self.first_token: float | None = None  # seconds from the start of the stream's work
         self.is_cached = False
+        self.limits: tuple[Standing, ...] = ()
 
     def note(self, event: Event) -> None:
         if isinstance(event, Started):
-            self.is_cached = event.age is not None
+            self.is_cached, self.limits = event.age is not None, event.limits
         elif isinstance(event, Done):
             self.done = event
 
@@ -75,10 +86,11 @@ def _replayed(replay: Replay, encoder: Encoder) -> bytes:
 class Stream:
     """One streamed answer. The status is sent with Started, or when a wait has lasted for PATIENCE."""
 
-    def __init__(self, send: Send, encoder: Encoder, headers: Headers, request_id: str, keep_alive: float) -> None:
+    def __init__(self, wire: Wire, encoder: Encoder, request_id: str, keep_alive: float) -> None:
         self.outcome = Outcome()
         self.is_committed = False
-        self._send, self._encoder, self._headers = send, encoder, headers
+        self._send, self._headers, self._limit_headers = wire
+        self._encoder = encoder
         self._request_id, self._silence = request_id, keep_alive
         self._loop = asyncio.get_running_loop()
         self._began = self._last = self._loop.time()
@@ -175,7 +187,7 @@ class Stream:
             self._ready, self._size = [], 0
         self._last = self._loop.time()
         self._timer = self._loop.call_later(self._silence, self._break_silence)
-        headers = [*self._encoder.headers, *self._headers]
+        headers = [*self._encoder.headers, *self._headers, *self._limit_headers(self.outcome.limits)]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _write(self) -> None:

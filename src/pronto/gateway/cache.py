@@ -16,6 +16,7 @@ from pronto.core.errors import GenerationFailed
 from pronto.core.events import Done, Event, Finish, FinishReason, Replay, Started, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model
+from pronto.core.plan import Plan, Standing
 from pronto.core.request import InferenceRequest, TextGeneration, Tokenize
 from pronto.shared.base import Blobs
 
@@ -116,10 +117,10 @@ class Cache:
         self._decode = msgspec.msgpack.Decoder(Kept).decode
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def key(self, caller: Caller, model: Model, request: InferenceRequest) -> bytes:
+    def key(self, caller: Caller, plan: Plan, model: Model, request: InferenceRequest) -> bytes:
         """Keyed hash over everything the answer depends on, and over who may see it."""
         # The operator's template and system prompt make another prompt of the same conversation.
-        told = (model.settings, model.context, model.chat_template, model.system_prompt)
+        told = (model.settings, model.context, model.chat_template, model.system_prompt, plan.max_new_tokens)
         scope = (caller.tenant, model.id, model.revision, request.task, told, __version__)
         return hashlib.blake2b(self._encode((scope, request.work)), key=self._secret, digest_size=32).digest()
 
@@ -137,13 +138,13 @@ class Cache:
                 self._recent[key] = recent
         return recent
 
-    def replay(self, recent: Recent) -> Replay:
-        """The kept events, with Started telling that this is a copy and how old it is."""
+    def replay(self, recent: Recent, limits: tuple[Standing, ...] = ()) -> Replay:
+        """The kept events, with Started telling that this is a copy, how old it is, and the asker's own limits."""
         made, events = recent.kept.made, recent.kept.events
         started = events[0]
         assert type(started) is Started  # only whole answers are kept
         age = max(0, int(self._now() - made))
-        copy = Started(started.revision, started.engine, "cache", age, started.limits, 0, started.warnings)
+        copy = Started(started.revision, started.engine, "cache", age, limits, 0, started.warnings)
         return Replay([copy, *events[1:]], recent.written)
 
     def flight(self, key: bytes) -> Flight | None:

@@ -25,6 +25,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
                 "This token may not run models. Please make one with the role `read` or `write`, "
                 "or with the scope `inference.serverless.write`."
             )
+        if not caller.may_run(model.id):
+            raise Forbidden(
+                f"This token may not run {model.id}: its scopes name {', '.join(caller.model_patterns)}. "
+                "Please use another token, or make one with the scope `inference.serverless.write`."
+            )
         plan = self.plan_of(caller)
         if plan.level < self.level_of(model.plan):
             raise Forbidden(

@@ -15,13 +15,13 @@ from pronto.core.errors import Draining, Stopped
 from pronto.core.events import Done, Event, Started, Step, Times, Waiting
 from pronto.core.identity import Caller
 from pronto.core.model import Model
-from pronto.core.plan import Plan
+from pronto.core.plan import Plan, Unit
 from pronto.core.request import InferenceRequest, Tokenize
 from pronto.fleet.replica import Tally
 from pronto.gateway.cache import Cache, wants_cache
-from pronto.gateway.limits import Limits
+from pronto.gateway.limits import Hold, Limits, Used
 from pronto.gateway.models import Models
-from pronto.gateway.prepare import Preparation
+from pronto.gateway.prepare import Preparation, Ready
 from pronto.gateway.rules import Rules
 from pronto.gateway.tokenize import Tokenizing
 from pronto.gateway.usage import Usage
@@ -57,14 +57,14 @@ class Gateway:
             raise Draining()
         model = self.models.asked(request)
         plan = self._rules.check(caller, model)
-        lease = self.limits.enter(caller)
+        hold = await self.limits.enter(caller, plan)
         try:
             may_look, may_keep = wants_cache(request)
-            key = self._cache.key(caller, model, request)
+            key = self._cache.key(caller, plan, model, request)
             kept = await self._cache.lookup(key) if may_look else None
             if kept is not None:
                 await self._usage.hit(caller, model, request)
-                yield self._cache.replay(kept)
+                yield self._cache.replay(kept, hold.serve())
                 return
             flight = self._cache.flight(key) if may_look else None
             if flight is not None:
@@ -81,9 +81,9 @@ class Gateway:
                 async for event in events:
                     if self._clock() >= recheck:
                         recheck = await self._check_again(caller)
-                    yield event
+                    yield _shown(event, hold) if type(event) is Started else event
         finally:
-            lease.release()
+            hold.release()
 
     async def _generate(
         self, caller: Caller, plan: Plan, model: Model, request: InferenceRequest
@@ -99,27 +99,29 @@ class Gateway:
                 else:
                     deployment = step
         ready = prepared or await self._preparation.prepare(deployment.model, request, self._rng, plan.max_new_tokens)
+        tally = Tally(ready.prompt_tokens)
+        tokens = await self.limits.take_tokens(caller, plan, _expected(ready))
+        tally.on_close(lambda tally: tokens.settle(_used(tally)))
         queued = self._clock()
         patience = min(plan.queue_deadline, self._rules.queue_timeout, request.options.timeout or math.inf)
-        admission = deployment.admit(
-            caller.tenant,
-            prompt_tokens=ready.prompt_tokens,
-            max_new_tokens=ready.max_new_tokens,
-            choices=ready.choices,
-            weight=plan.weight,
-            deadline=queued + patience,
-        )
-        async with aclosing(admission) as turns:
-            async for turn in turns:
-                if isinstance(turn, Waiting):
-                    yield turn
-                else:
-                    permit = turn
-        admitted = self._clock()
-        queue_ms = (admitted - queued) * 1000
-        tally = Tally(ready.prompt_tokens)
-        tally.on_close(lambda _: permit.release())
         try:
+            admission = deployment.admit(
+                caller.tenant,
+                prompt_tokens=ready.prompt_tokens,
+                max_new_tokens=ready.max_new_tokens,
+                choices=ready.choices,
+                weight=plan.weight,
+                deadline=queued + patience,
+            )
+            async with aclosing(admission) as turns:
+                async for turn in turns:
+                    if isinstance(turn, Waiting):
+                        yield turn
+                    else:
+                        permit = turn
+            tally.on_close(lambda _: permit.release())
+            admitted = self._clock()
+            queue_ms = (admitted - queued) * 1000
             await self._usage.open(caller, model, request, tally, int(queue_ms))
         except BaseException:
             tally.close("refused")
@@ -154,3 +156,17 @@ class Gateway:
         if not await self._rules.still_valid(caller):
             raise Stopped("Your token was revoked or has expired while the answer was on its way.", reason="revoked")
         return self._clock() + RECHECK
+
+
+def _shown(started: Started, hold: Hold) -> Started:
+    """To each of those who share an answer, with the caller's own limits."""
+    return msgspec.structs.replace(started, limits=hold.serve())
+
+
+def _expected(ready: Ready) -> Used:
+    return {Unit.PROMPT_TOKENS: ready.prompt_tokens, Unit.GENERATED_TOKENS: ready.max_new_tokens * ready.choices}
+
+
+def _used(tally: Tally) -> Used:
+    prompt_tokens = tally.prompt_tokens if tally.started else 0
+    return {Unit.PROMPT_TOKENS: prompt_tokens, Unit.GENERATED_TOKENS: tally.generated_tokens}

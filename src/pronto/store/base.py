@@ -133,11 +133,21 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     audio_ms: int = 0
 
 
-class Accounts(Protocol):
-    """Accounts. Names are unique."""
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant has used since some day."""
 
-    async def add(self, name: str, plan: str, email: str | None = None) -> Account:
-        """Raises ValueError when the name is taken."""
+    requests: int
+    prompt_tokens: int
+    generated_tokens: int
+    images: int
+    audio_ms: int
+
+
+class Accounts(Protocol):
+    """Accounts. Names are unique, and an id is never given again."""
+
+    async def add(self, name: str, plan: str, email: str | None = None, kind: str = "user") -> Account:
+        """`kind` is user or org. Raises ValueError when the name is taken."""
         ...
 
     async def get(self, id: int) -> Account | None: ...
@@ -147,6 +157,18 @@ class Accounts(Protocol):
     async def list(self) -> Sequence[Account]: ...
 
     async def set_plan(self, id: int, plan: str) -> None: ...
+
+    async def set_limits(self, id: int, limits: str | None) -> None:
+        """`limits` is JSON of what replaces fields of the account's plan; None: the plan alone holds."""
+        ...
+
+    async def suspend(self, id: int, when: float | None) -> None:
+        """None lets the account in again."""
+        ...
+
+    async def remove(self, id: int) -> bool:
+        """The account with its tokens, memberships and conversations; rows of the ledger stay. False: no such one."""
+        ...
 
 
 class Tokens(Protocol):
@@ -164,8 +186,50 @@ class Tokens(Protocol):
         """False when there is no such token or it was revoked before."""
         ...
 
+    async def find(self, digests: Sequence[bytes]) -> Sequence[Token]:
+        """Those of them that are known and not revoked."""
+        ...
+
+    async def rotate(self, id: int, digest: bytes, last4: str) -> bool:
+        """Another digest in the place of the old one. False when there is no such token or it was revoked."""
+        ...
+
     async def touch(self, used: dict[int, float]) -> None:
         """Write `last_used` of several tokens at once; a time before the kept one changes nothing."""
+        ...
+
+
+class Organisations(Protocol):
+    """Who belongs to which organisation. An organisation is an account of the kind `org`."""
+
+    async def set_member(self, member: Member) -> None:
+        """Add one, or give one another role; `created` of a known one stays. Raises ValueError for no such account."""
+        ...
+
+    async def remove_member(self, org_id: int, account_id: int) -> bool:
+        """False when the account was no member."""
+        ...
+
+    async def members(self, org_id: int) -> Sequence[tuple[Member, Account]]: ...
+
+    async def of(self, account_id: int) -> Sequence[tuple[Member, Account]]:
+        """The organisations of an account, each with its place there."""
+        ...
+
+    async def membership(self, account_id: int, org: str) -> tuple[Member, Account] | None:
+        """The account's place in the organisation of this name; None also when there is no such organisation."""
+        ...
+
+
+class Audit(Protocol):
+    """Who changed what. Within a transaction an entry is kept with the change, or neither is."""
+
+    async def write(self, actor: str, action: str, subject: str, details: dict[str, Any]) -> None: ...
+
+    async def list(
+        self, *, subject: str | None = None, before: int | None = None, limit: int = 100
+    ) -> Sequence[AuditEntry]:
+        """The newest first; `before` is the id of an entry that was seen last."""
         ...
 
 
@@ -193,8 +257,21 @@ class Ledger(Protocol):
         """The newest rows first."""
         ...
 
-    async def totals(self, *, account_id: int | None = None) -> Sequence[Total]:
-        """Sums by day, account and model, from the roll-ups that are written with the rows."""
+    async def totals(
+        self, *, account_id: int | None = None, org_id: int | None = None, since: str = ""
+    ) -> Sequence[Total]:
+        """Sums by day, account, organisation and model, from the roll-ups that are written with the rows.
+
+        `since` is a day (UTC, ISO date); `org_id` 0 is what accounts pay for themselves.
+        """
+        ...
+
+    async def sums(self, *, account_id: int, org_id: int | None, since: str) -> Sums:
+        """What a tenant has used since a day: an organisation with all its members, or an account alone (None)."""
+        ...
+
+    async def forget(self, before: int) -> int:
+        """Delete rows of before (Unix microseconds) that are not in work; the roll-ups stay. How many went."""
         ...
 
 
@@ -223,6 +300,10 @@ class Conversations(Protocol):
         """False when there is no such turn."""
         ...
 
+    async def of(self, account_id: int) -> Sequence[KeptTurn]:
+        """All of an account, the oldest first."""
+        ...
+
     async def tidy(self, now: float, *, most_bytes: int) -> int:
         """Delete what has expired, and the oldest while all have over `most_bytes`; how many went."""
         ...
@@ -238,13 +319,19 @@ class Store(Protocol):
     def tokens(self) -> Tokens: ...
 
     @property
+    def organisations(self) -> Organisations: ...
+
+    @property
+    def audit(self) -> Audit: ...
+
+    @property
     def conversations(self) -> Conversations: ...
 
     @property
     def ledger(self) -> Ledger: ...
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
-        """Calls on accounts and tokens inside are one transaction."""
+        """Calls on all but the ledger inside are one transaction."""
         ...
 
     async def changed(self) -> bool:

@@ -1,6 +1,6 @@
 """Kept turns of conversations, in SQL. Knows neither messages nor formats: a body is bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -36,6 +36,11 @@ class SqlConversations:
         async with self._sessions.writing() as session:
             done = await session.execute(table.delete().where(table.c.account_id == account_id, table.c.id == id))
         return done.rowcount > 0
+
+    async def of(self, account_id: int) -> Sequence[KeptTurn]:
+        wanted = sa.select(*_COLUMNS).where(table.c.account_id == account_id).order_by(table.c.created, table.c.id)
+        async with self._sessions.reading() as session:
+            return [KeptTurn(**row) for row in (await session.execute(wanted)).mappings()]
 
     async def tidy(self, now: float, *, most_bytes: int) -> int:
         async with self._sessions.writing() as session:

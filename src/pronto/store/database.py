@@ -13,14 +13,25 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import Accounts, Conversations, Tokens
+from pronto.store.base import Accounts, Audit, Conversations, Organisations, Tokens
 from pronto.store.changes import Changes
 from pronto.store.ledger import SqliteLedger
 from pronto.store.sqlite import BUSY_TIMEOUT, FILE_NAME, connect, make_file
 
-SCHEMA_VERSION = "0003"  # the newest of migrations/versions; they are numbered, so that a newer one is told
+SCHEMA_VERSION = "0004"  # the newest of migrations/versions; they are numbered, so that a newer one is told
+
+
+class _Parts(NamedTuple):
+    """What needs SQLAlchemy."""
+
+    accounts: Accounts
+    tokens: Tokens
+    conversations: Conversations
+    organisations: Organisations
+    audit: Audit
 
 
 class SqliteStore:
@@ -35,19 +46,27 @@ class SqliteStore:
             target=importlib.import_module, args=("pronto.store.accounts",), name="store-import", daemon=True
         )
         self._importing.start()
-        self._parts: tuple[Accounts, Tokens, Conversations] | None = None
+        self._parts: _Parts | None = None
 
     @property
     def accounts(self) -> Accounts:
-        return self._sql()[0]
+        return self._sql().accounts
 
     @property
     def tokens(self) -> Tokens:
-        return self._sql()[1]
+        return self._sql().tokens
 
     @property
     def conversations(self) -> Conversations:
-        return self._sql()[2]
+        return self._sql().conversations
+
+    @property
+    def organisations(self) -> Organisations:
+        return self._sql().organisations
+
+    @property
+    def audit(self) -> Audit:
+        return self._sql().audit
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None, None]:
@@ -66,14 +85,22 @@ class SqliteStore:
         self._changes.close()
         await asyncio.to_thread(self._importing.join, 10.0)
 
-    def _sql(self) -> tuple[Accounts, Tokens, Conversations]:
+    def _sql(self) -> "_Parts":
         if self._parts is None:
             from pronto.store.accounts import SqlAccounts, SqlTokens
+            from pronto.store.audit import SqlAudit
             from pronto.store.conversations import SqlConversations
+            from pronto.store.organisations import SqlOrganisations
             from pronto.store.sessions import Sessions
 
             sessions = self._sessions = Sessions(self._path, self._busy_timeout, self._changes)
-            self._parts = SqlAccounts(sessions, time.time), SqlTokens(sessions), SqlConversations(sessions)
+            self._parts = _Parts(
+                SqlAccounts(sessions, time.time),
+                SqlTokens(sessions),
+                SqlConversations(sessions),
+                SqlOrganisations(sessions),
+                SqlAudit(sessions, time.time),
+            )
         return self._parts
 
 
@@ -94,7 +121,7 @@ async def open_store(data_dir: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> S
 
 async def _bring_up_to_date(path: Path, busy_timeout: float) -> None:
     with closing(connect(path, busy_timeout)) as connection:
-        version = _version(connection)
+        version = schema_version(connection)
         if version == SCHEMA_VERSION:
             return
         if version is not None and version > SCHEMA_VERSION:
@@ -106,7 +133,7 @@ async def _bring_up_to_date(path: Path, busy_timeout: float) -> None:
     await asyncio.to_thread(_upgrade, path, busy_timeout)
 
 
-def _version(connection: sqlite3.Connection) -> str | None:
+def schema_version(connection: sqlite3.Connection) -> str | None:
     """The schema's version; None for an empty database."""
     is_versioned = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if is_versioned else None

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import LedgerRow, Reservation, RowState, Settlement, Total
+from pronto.store.base import LedgerRow, Reservation, RowState, Settlement, Sums, Total
 from pronto.store.keeper import Keeper
 from pronto.store.sqlite import BUSY_TIMEOUT, connect
 from pronto.store.writer import Writer
 
 _CLOSE_TIMEOUT = 15.0  # seconds
+_FORGET_BATCH = 1000  # rows of one transaction, some milliseconds: the writer waits for no more than that
+_FORGET_PAUSE = 0.01  # seconds between two of them
 
 _ROWS = """
     SELECT id, request_id, account_id, org_id, token_id, model, task, state, cached, finish, prompt_tokens,
@@ -27,9 +29,18 @@ _ROWS = """
 _ROWS_OF = _ROWS.replace("FROM ledger", "FROM ledger WHERE account_id = ?")
 _TOTALS = """
     SELECT day, account_id, org_id, model, requests, cached, prompt_tokens, generated_tokens, images, audio_ms
-    FROM usage_days ORDER BY day, account_id, org_id, model
+    FROM usage_days
+    WHERE day >= :since AND (:account_id IS NULL OR account_id = :account_id) AND (:org_id IS NULL OR org_id = :org_id)
+    ORDER BY day, account_id, org_id, model
 """
-_TOTALS_OF = _TOTALS.replace("FROM usage_days", "FROM usage_days WHERE account_id = ?")
+_SUMS = """
+    SELECT COALESCE(SUM(requests), 0) AS requests, COALESCE(SUM(prompt_tokens), 0) AS prompt_tokens,
+        COALESCE(SUM(generated_tokens), 0) AS generated_tokens, COALESCE(SUM(images), 0) AS images,
+        COALESCE(SUM(audio_ms), 0) AS audio_ms
+    FROM usage_days WHERE org_id = :org_id AND day >= :since
+"""
+_SUMS_ALONE = _SUMS + " AND account_id = :account_id"
+_FORGET = "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE id < ? AND state <> 0 ORDER BY id LIMIT ?)"
 # The numbers stand for RowState: with them SQLite finds the index of the few rows that are reserved.
 _REAP = "UPDATE ledger SET state = 2 WHERE state = 0 AND boot <> ?"
 
@@ -67,12 +78,25 @@ class SqliteLedger:
 
         return await self._ask(read)
 
-    async def totals(self, *, account_id: int | None = None) -> Sequence[Total]:
-        def read(connection: sqlite3.Connection) -> list[Total]:
-            found = connection.execute(_TOTALS) if account_id is None else connection.execute(_TOTALS_OF, (account_id,))
-            return [Total(**values) for values in _named(found)]
+    async def totals(
+        self, *, account_id: int | None = None, org_id: int | None = None, since: str = ""
+    ) -> Sequence[Total]:
+        wanted = {"account_id": account_id, "org_id": org_id, "since": since}
+        return await self._ask(lambda connection: [Total(**row) for row in _named(connection.execute(_TOTALS, wanted))])
 
-        return await self._ask(read)
+    async def sums(self, *, account_id: int, org_id: int | None, since: str) -> Sums:
+        statement = _SUMS_ALONE if org_id is None else _SUMS
+        tenant = {"account_id": account_id, "org_id": org_id or 0, "since": since}
+        return await self._ask(lambda connection: Sums(**_named(connection.execute(statement, tenant))[0]))
+
+    async def forget(self, before: int) -> int:
+        forgotten = 0
+        while True:
+            gone = await self._ask(lambda connection: connection.execute(_FORGET, (before, _FORGET_BATCH)).rowcount)
+            forgotten += gone
+            if gone < _FORGET_BATCH:
+                return forgotten
+            await asyncio.sleep(_FORGET_PAUSE)
 
     async def close(self) -> None:
         """Write what waits, bring it to the disk, end the threads."""

@@ -1,5 +1,7 @@
 """Kept turns in memory, for tests and for whoever wants nothing on disk. They go with the process."""
 
+from collections.abc import Sequence
+
 from pronto.store.base import KeptTurn
 
 
@@ -20,6 +22,10 @@ class MemoryConversations:
 
     async def delete(self, account_id: int, id: str) -> bool:
         return self._turns.pop((account_id, id), None) is not None
+
+    async def of(self, account_id: int) -> Sequence[KeptTurn]:
+        mine = [turn for turn in self._turns.values() if turn.account_id == account_id]
+        return sorted(mine, key=lambda turn: (turn.created, turn.id))
 
     async def tidy(self, now: float, *, most_bytes: int) -> int:
         expired = [key for key, turn in self._turns.items() if turn.expires <= now]

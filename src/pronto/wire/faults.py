@@ -11,6 +11,7 @@ import msgspec
 from pronto.core import errors
 from pronto.core.errors import ProntoError
 from pronto.wire.base import Headers, Response
+from pronto.wire.limits import limit_headers, openai_headers
 
 VALIDATION_PREFIX = "Input validation error: "
 OPENAI_PATIENCE = 120.0  # seconds; an OpenAI client does not retry at all after a longer Retry-After
@@ -100,7 +101,10 @@ def fault(error: ProntoError) -> Fault:
             facts["estimated_time"] = round(error.estimated_time, 1)
             if error.guessed:
                 facts["estimate_is_a_guess"] = True
-        case errors.RateLimited() | errors.Overloaded() | errors.Draining() | errors.ModelFailed():
+        case errors.RateLimited():
+            retry_after = error.retry_after
+            headers += limit_headers(error.limits) + openai_headers(error.limits)
+        case errors.Overloaded() | errors.Draining() | errors.ModelFailed():
             retry_after = error.retry_after
     headers += _retry_headers(status, retry_after)
     return Fault(status, error_type, message, getattr(error, "param", None), facts, headers)

@@ -13,7 +13,6 @@ from pronto.wire.hf import text_generation
 from pronto.wire.options import read_options
 from pronto.wire.text_request import Bounds
 
-
 REMEMBERED = 256  # requests
 REMEMBERED_BODY = 4096  # bytes
 

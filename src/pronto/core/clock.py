@@ -1,0 +1,27 @@
+"""A wall clock for limits: it follows the machine's, but no jump of that one opens or closes a window at once."""
+
+import time
+from collections.abc import Callable
+
+SLEW = 0.05  # of the time that passes: the most by which it moves towards the machine's clock
+
+
+def _since_boot() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)  # goes on while a laptop sleeps
+
+
+class SteadyClock:
+    """Unix nanoseconds, never falling. `wall` may jump, `steady` counts nanoseconds that have passed."""
+
+    def __init__(self, wall: Callable[[], int] = time.time_ns, steady: Callable[[], int] = _since_boot) -> None:
+        self._wall, self._steady = wall, steady
+        self._now, self._last = wall(), steady()
+
+    def __call__(self) -> int:
+        moment = self._steady()
+        passed = max(0, moment - self._last)
+        self._last = moment
+        drift = self._wall() - (self._now + passed)
+        step = min(abs(drift), int(passed * SLEW))
+        self._now += passed + (step if drift > 0 else -step)
+        return self._now
