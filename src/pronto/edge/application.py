@@ -62,7 +62,7 @@ class Application:
         self._routes, self._inference, self._pages = Routes(), inference, pages
         self._dialects = dialects  # they write the errors of paths and pages, too
         self._rng = rng
-        self._hosts: set[str] = set()  # those that were found to be well-formed
+        self._hosts: set[bytes] = set()  # those that were found to be well-formed
         self.health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +75,7 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        is_single = len(headers) == len(scope["headers"])  # no name is there twice
         request_id = headers.get("x-request-id", "")
         if not request_id or _REQUEST_ID.fullmatch(request_id) is None:
             # Not from the system's source: asking it lets go of the interpreter lock, 50 µs when a thread is busy.
@@ -82,7 +83,7 @@ class Application:
             headers["x-request-id"] = request_id  # some formats repeat it in the bodies of errors
         extra = [(b"x-request-id", request_id.encode()), *_CORS]
         try:
-            self._check_host(scope["headers"], headers)
+            self._check_host(scope["headers"], is_single=is_single)
             if scope["method"] == "OPTIONS":
                 await send_whole(send, 204, _preflight(headers) + extra, b"")
                 return
@@ -102,10 +103,9 @@ class Application:
             name = "anthropic"  # the lists of models are at one address for both
         return self._dialects[name]
 
-    def _check_host(self, pairs: Headers, headers: dict[str, str]) -> None:
-        host = headers.get("host")
-        is_known = host is None or host in self._hosts
-        if is_known and len(pairs) == len(headers):  # nothing is there twice
+    def _check_host(self, pairs: Headers, *, is_single: bool) -> None:
+        host = next((value for name, value in pairs if name == b"host"), None)
+        if is_single and (host is None or host in self._hosts):
             return
         hosts = [value for name, value in pairs if name == b"host"]
         if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
