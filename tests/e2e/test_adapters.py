@@ -1,6 +1,8 @@
 """A LoRA adapter as an operator adds it and a client asks for it: by the command line, and over HTTP."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.e2e.http import post
-from tests.e2e.server import Server, make_account, run_cli
+from tests.e2e.server import PRONTO, Server, make_account, run_cli
+from tests.hub_stand_in import Repository, hub_stand_in
 from tests.tiny_models import build_tiny_llama
 
 BASE, LORA = "tiny/base", "tiny/lora"
@@ -85,3 +88,25 @@ def test_the_command_line_says_what_is_wrong(server, tmp_path):
     rows = server.models()
     assert "tiny/other" not in rows
     assert (rows[LORA]["base"], rows[LORA]["plan"]) == (BASE, "free")
+
+
+def test_base_and_adapter_come_from_the_hub(tmp_path):
+    base, adapter = build_tiny_llama(tmp_path / "base"), build_adapter(tmp_path / "adapter")
+    with hub_stand_in() as hub:
+        for name, folder, commit in (("tiny/hub", base, "a" * 40), ("tiny/lora", adapter, "b" * 40)):
+            files = {path.name: path.read_bytes() for path in folder.iterdir()}
+            hub.repositories[name] = Repository(files, commit=commit)
+
+        def pronto(*arguments: str) -> None:
+            environment = {**os.environ, "PRONTO_HUB_ENDPOINT": hub.url}
+            command = [*PRONTO, "models", *arguments, "--data-dir", str(tmp_path / "data")]
+            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
+
+        pronto("add", BASE, "--source", "tiny/hub")
+        pronto("add", LORA, "--base", BASE, "--adapter", "tiny/lora@main")
+        pronto("pull", LORA)
+    data = tmp_path / "data"
+    assert (data / "models" / "tiny--base" / ("a" * 40) / "model.safetensors").is_file()
+    assert (data / "models" / "tiny--lora" / ("b" * 40) / "adapter_model.safetensors").is_file()
+    [export] = (data / "exports" / "tiny--lora").glob("*/pronto.json")
+    assert "adapter_model.safetensors" in json.loads(export.read_text())["origin"]["source"]
