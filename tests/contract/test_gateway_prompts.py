@@ -62,6 +62,7 @@ class Shelf:
     default = None
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         here = Model(
             id="test/here",
             task=Task.TEXT_GENERATION,
@@ -90,7 +91,7 @@ class Shelf:
         return model
 
     def jobs(self, model: Model) -> Sequence[Piece]:
-        work = Export(folder="a", target="b", weights="fp16")
+        work = Export(folder="a", target=str(self.folder / "b"), weights="fp16")
         return [] if model.engine == "echo" else [Piece("openvino-export", work, "export", 1)]
 
     def state(self, model: Model) -> State:
