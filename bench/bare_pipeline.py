@@ -15,13 +15,13 @@ KV_BLOCKS = 512  # of 32 tokens each: far more than 32 requests of 128 tokens ne
 BATCHED_TOKENS = 256
 
 
-def build(folder: str, threads: int) -> Any:
+def build(folder: str, threads: int, slots: int = 64) -> Any:
     import openvino_genai
 
     scheduler = openvino_genai.SchedulerConfig()
     scheduler.num_kv_blocks = KV_BLOCKS
     scheduler.max_num_batched_tokens = BATCHED_TOKENS
-    scheduler.max_num_seqs = 64
+    scheduler.max_num_seqs = slots
     scheduler.dynamic_split_fuse = True
     scheduler.enable_prefix_caching = True
     return openvino_genai.ContinuousBatchingPipeline(

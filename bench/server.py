@@ -38,10 +38,11 @@ def pronto(data: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def new_account(data: Path) -> str:
-    """Make an account on the PRO plan; returns a token of it."""
-    pronto(data, "users", "add", "bench", "--plan", "pro")
-    return pronto(data, "tokens", "create", "--user", "bench")
+def new_account(data: Path, name: str = "bench", plan: str = "pro") -> str:
+    """Make an account, unless it is there; returns a token of it."""
+    if name not in pronto(data, "users", "list").split():
+        pronto(data, "users", "add", name, "--plan", plan)
+    return pronto(data, "tokens", "create", "--user", name)
 
 
 @contextmanager

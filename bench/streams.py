@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,10 +33,18 @@ class Measured(NamedTuple):
         return self.tokens / self.seconds
 
 
+class Meter:
+    """Counts the tokens of several connections as they come."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+
 class _Reader(asyncio.Protocol):
     """Counts the events of one response at a time on a connection that is kept alive."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter | None = None) -> None:
+        self._meter = meter or Meter()
         self.transport: asyncio.Transport | None = None
         self._reset()
 
@@ -60,6 +69,7 @@ class _Reader(asyncio.Protocol):
         if seen and not self._tokens:
             self._first = time.perf_counter() - self._began
         self._tokens += seen
+        self._meter.tokens += seen
         if self.ended.done():
             return
         # Whatever is not a stream of tokens ends the benchmark at once; its body need not be chunked.
@@ -82,6 +92,19 @@ class _Reader(asyncio.Protocol):
             return await self.ended
 
 
+@asynccontextmanager
+async def connection(url: str, meter: Meter | None = None) -> AsyncIterator[_Reader]:
+    """A connection on which one message after the other can be posted."""
+    address = urlsplit(url)
+    host, port = address.hostname or "127.0.0.1", address.port or 80
+    transport, reader = await asyncio.get_running_loop().create_connection(lambda: _Reader(meter), host, port)
+    try:
+        yield reader
+    finally:
+        reader.ended.cancel()
+        transport.close()
+
+
 def message(url: str, token: str, path: str, body: dict[str, object]) -> bytes:
     """The bytes of a POST."""
     content = json.dumps(body).encode()
@@ -94,20 +117,13 @@ def message(url: str, token: str, path: str, body: dict[str, object]) -> bytes:
 
 async def measure(url: str, messages: Sequence[bytes], concurrency: int) -> Measured:
     """Send all messages, `concurrency` at a time; each answer must be a whole stream of tokens."""
-    address = urlsplit(url)
-    host, port = address.hostname or "127.0.0.1", address.port or 80
     waiting = iter(messages)
     streams: list[Stream] = []
 
     async def client() -> None:
-        loop = asyncio.get_running_loop()
-        transport, reader = await loop.create_connection(_Reader, host, port)
-        try:
+        async with connection(url) as reader:
             for one in waiting:
                 streams.append(await reader.post(one))
-        finally:
-            reader.ended.cancel()
-            transport.close()
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as clients:

@@ -30,10 +30,7 @@ Samples = dict[int, list[streams.Measured]]
 
 def catalog(data: Path, model: Path) -> str:
     """Add the model and make its export (the only slow part, kept between runs); returns a token."""
-    if "bench" in server.pronto(data, "users", "list"):
-        token = server.pronto(data, "tokens", "create", "--user", "bench")
-    else:
-        token = server.new_account(data)
+    token = server.new_account(data)
     if MODEL not in server.pronto(data, "models", "list"):
         server.pronto(data, "models", "add", MODEL, "--source", str(model))
     server.pronto(data, "models", "pull", MODEL)

@@ -32,6 +32,7 @@ from pronto.fleet.preparation import Preparation as PreparationWorkers
 from pronto.fleet.replica import LoadFailed
 from pronto.gateway.cache import Cache
 from pronto.gateway.conversation import Conversations
+from pronto.gateway.history import History
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
 from pronto.gateway.prepare import Preparation
@@ -116,6 +117,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
             http=build_app(
                 Rooms(
                     gateway=gateway,
+                    limits=gateway.limits,
                     authenticator=authenticator,
                     conversations=_conversations(settings, store),
                     plans=plans,
@@ -183,6 +185,7 @@ def _build_gateway(
         ),
         limits=Limits(
             MemoryCounters(),
+            History(store.ledger),
             SteadyClock(),
             per_tenant=settings.account_concurrency,
             total=settings.max_concurrent_requests,

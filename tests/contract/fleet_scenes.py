@@ -16,6 +16,7 @@ from pronto.engines.base import Device
 from pronto.fleet.admission import Permit
 from pronto.fleet.deployment import Deployment, Terms
 from pronto.fleet.replica import EngineSpec, Launcher, Replica, Tally
+from pronto.fleet.shares import Share
 
 DEVICE = Device(kind="cpu", threads=1)
 
@@ -81,11 +82,10 @@ async def permit_of(deployment: Deployment, request: InferenceRequest, tenant: s
     assert isinstance(work, TextGeneration)
     assert isinstance(work.prompt, TokenPrompt)
     steps = deployment.admit(
-        tenant,
+        Share(tenant),
         prompt_tokens=len(work.prompt.ids),
         max_new_tokens=work.max_new_tokens or 0,
         choices=work.choices,
-        weight=1.0,
         deadline=time.monotonic() + wait,
     )
     async with aclosing(steps):

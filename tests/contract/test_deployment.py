@@ -21,6 +21,7 @@ from pronto.fleet.deployment import Deployment
 from pronto.fleet.launcher import SubprocessLauncher
 from pronto.fleet.process import SubprocessReplica
 from pronto.fleet.replica import LoadFailed, Tally
+from pronto.fleet.shares import Share
 from tests.contract.fleet_scenes import answer, ask, deployment_of, permit_of, settles, text_of
 
 
@@ -137,7 +138,7 @@ async def test_who_waits_is_told_his_position_and_then_let_in(started: Callable)
     deployment = await started("slow-2s", slots=2)
     # One tenant holds one of two slots: the other is for a newcomer.
     held = await permit_of(deployment, ask(), "a")
-    steps = deployment.admit("a", prompt_tokens=3, max_new_tokens=3, choices=1, weight=1.0, deadline=1e12)
+    steps = deployment.admit(Share("a"), prompt_tokens=3, max_new_tokens=3, choices=1, deadline=1e12)
     news = await anext(steps)
     assert isinstance(news, Waiting)
     assert (news.stage, news.position) == ("queue", 1)

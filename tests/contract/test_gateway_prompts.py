@@ -123,7 +123,7 @@ async def gateway(store: Store, tmp_path: Path) -> AsyncGenerator[Gateway, None]
         rules=Rules(
             plan_of=lambda caller: PLANS[caller.plan], level_of=lambda _: 0, still_valid=still_valid, queue_timeout=10
         ),
-        limits=Limits(MemoryCounters(), time.time_ns, per_tenant=2, total=10),
+        limits=Limits(MemoryCounters(), None, time.time_ns, per_tenant=2, total=10),
         cache=Cache(MemoryBlobs(max_bytes=1 << 20, clock=time.monotonic), ttl=60, secret=b"s" * 32, now=time.time),
         preparation=Preparation(workers, max_new_tokens=1000),
         usage=UsageRows(store.ledger, lambda: time.time_ns() // 1000),

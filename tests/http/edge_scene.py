@@ -45,8 +45,10 @@ from pronto.edge.guard import server_config
 from pronto.edge.metrics import Metrics
 from pronto.edge.ports import Rooms
 from pronto.gateway.conversation import Conversations
+from pronto.gateway.limits import Limits
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
+from pronto.shared.counters import MemoryCounters
 from pronto.store.memory_conversations import MemoryConversations
 
 TOKEN, OTHER_TOKEN = "hf_valid", "hf_other"
@@ -240,6 +242,7 @@ def build(source: Source, **overrides: object) -> tuple[Application, Metrics]:
     kept = Conversations(MemoryConversations(), ttl=60.0, account_bytes=1_000_000, now=time.time)
     rooms = Rooms(
         gateway=source,
+        limits=Limits(MemoryCounters(), None, time.time_ns, per_tenant=100, total=100),
         authenticator=Gatekeeper(),
         conversations=kept,
         plans=Plans(),

@@ -18,7 +18,9 @@ from pronto.edge.application import build_app
 from pronto.edge.metrics import Metrics
 from pronto.edge.ports import Rooms
 from pronto.gateway.conversation import Conversations
+from pronto.gateway.limits import Limits
 from pronto.settings import Settings
+from pronto.shared.counters import MemoryCounters
 from pronto.store.base import Reservation, Settlement, Store
 from pronto.store.database import open_store
 from tests.http.edge_scene import Source
@@ -92,6 +94,7 @@ async def open_house(folder: Path, **overrides: object) -> AsyncIterator[House]:
     door = Authenticator(store, time.time)
     rooms = Rooms(
         gateway=source,
+        limits=Limits(MemoryCounters(), None, time.time_ns, per_tenant=100, total=100),
         authenticator=door,
         conversations=Conversations(store.conversations, ttl=60.0, account_bytes=1_000_000, now=time.time),
         plans=Plans(),

@@ -30,6 +30,10 @@ engine = "echo"
 [[models]]
 id = "acme/slow-2s"
 engine = "echo"
+[[models]]
+id = "single/slow-2s"
+engine = "echo"
+slots = 1
 """
 
 
@@ -76,6 +80,20 @@ async def test_an_answer_and_its_kept_copy(house: House) -> None:
     assert int(kept.headers["age"]) < 10
     assert kept.headers["x-compute-time"] == made.headers["x-compute-time"]
     assert (await house.post("/models/echo", body, x_use_cache="0")).headers["x-compute-type"] == "cpu"
+
+
+async def test_who_waited_is_told_his_place_and_a_kept_copy_tells_none(house: House) -> None:
+    first, second = ({"inputs": word, "parameters": {"max_new_tokens": 2}} for word in ("one", "two"))
+    await house.post("/models/single/slow-2s", {"inputs": "x", "parameters": {"max_new_tokens": 1}})  # loads it
+    running = asyncio.create_task(house.post("/models/single/slow-2s", first))
+    await asyncio.sleep(0.3)
+    waited = await house.post("/models/single/slow-2s", second)
+    kept = await house.post("/models/single/slow-2s", second)
+    assert "x-queue-position" not in (await running).headers
+    assert waited.headers["x-queue-position"] == "1"
+    assert int(waited.headers["x-queue-time"]) > 500
+    assert kept.headers["x-compute-type"] == "cache"
+    assert "x-queue-position" not in kept.headers
 
 
 async def test_the_last_token_of_a_stream_has_the_whole_text(house: House) -> None:

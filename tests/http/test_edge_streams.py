@@ -86,6 +86,7 @@ def test_a_wait_keeps_the_status_open_and_then_tells_why(scene: Scene, monkeypat
     with scene.client.stream("POST", "/models/waits", json=PROMPT) as answer:
         assert answer.status_code == 200
         assert "x-sha" not in answer.headers
+        assert answer.headers["x-queue-position"] == "3"
         pieces = answer.iter_text()
         assert next(pieces).startswith(": waiting for a free place, position 1, about 1 s\n\n")
         scene.open_gate()
@@ -97,12 +98,25 @@ def test_a_short_wait_is_not_told(scene: Scene) -> None:
     answer = scene.client.post("/models/waits", json=PROMPT)
     assert answer.headers["x-sha"] == "rev1"
     assert ": waiting" not in answer.text
+    assert answer.headers["x-queue-position"] == "3"
 
 
 def test_a_whole_answer_waits_in_silence(scene: Scene) -> None:
     scene.open_gate()
     answer = scene.client.post("/models/waits", json={"inputs": "Hello"})
     assert answer.json() == [{"generated_text": "Hello at last"}]
+    assert answer.headers["x-queue-position"] == "3"
+
+
+@pytest.mark.parametrize("path", ["/models/plain", "/v1/completions", "/v1/chat/completions"])
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_without_a_wait_no_position_is_told(scene: Scene, path: str, is_stream: bool) -> None:
+    messages = [{"role": "user", "content": "Hello"}]
+    asked = {"inputs": "Hello"} if path.startswith("/models") else {"model": "plain", "prompt": "Hello"}
+    body = {"model": "plain", "messages": messages} if "chat" in path else asked
+    answer = scene.client.post(path, json={**body, "stream": is_stream})
+    assert answer.status_code == 200
+    assert "x-queue-position" not in answer.headers
 
 
 def test_a_failure_in_a_stream_is_its_last_event(scene: Scene) -> None:

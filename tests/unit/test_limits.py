@@ -33,7 +33,7 @@ def clock():
 
 @pytest.fixture
 def limits(clock):
-    return Limits(MemoryCounters(), clock, per_tenant=1000, total=1000)
+    return Limits(MemoryCounters(), None, clock, per_tenant=1000, total=1000)
 
 
 def plan(*windows, concurrency=500):
@@ -67,7 +67,7 @@ async def test_one_tenant_is_bounded_and_others_do_not_notice(limits):
 
 
 async def test_the_server_is_bounded(clock):
-    limits = Limits(MemoryCounters(), clock, per_tenant=5, total=2)
+    limits = Limits(MemoryCounters(), None, clock, per_tenant=5, total=2)
     hold = await limits.enter(ALICE, plan())
     await limits.enter(BOB, plan())
     with pytest.raises(Overloaded):

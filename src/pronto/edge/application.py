@@ -38,8 +38,8 @@ _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
 
 _EXPOSED = (
     b"x-request-id, x-sha, x-compute-type, x-compute-time, x-compute-characters, x-total-time, x-validation-time, "
-    b"x-queue-time, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, x-hf-warning, age, "
-    b"retry-after, ratelimit, ratelimit-policy"
+    b"x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
+    b"x-hf-warning, age, retry-after, ratelimit, ratelimit-policy"
 )
 _CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
 _PREFLIGHT: Headers = [

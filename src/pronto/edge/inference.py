@@ -124,7 +124,7 @@ class Inference:
             else:
                 body, outcome = await collect(events, encoder)
                 exchange.status = 200
-                headers = encoder.headers + exchange.extra + exchange.limits(outcome.limits)
+                headers = encoder.headers + outcome.headers + exchange.extra + exchange.limits(outcome.limits)
                 await send_whole(exchange.send, 200, headers, body)
         except asyncio.CancelledError:
             if not watch.client_left:

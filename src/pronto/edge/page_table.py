@@ -10,6 +10,7 @@ from pronto.edge.admin_pages import AdminPages, Gate, Work
 from pronto.edge.admin_tokens import AdminTokens
 from pronto.edge.health import Health
 from pronto.edge.hub_api import HubApi
+from pronto.edge.limits_page import LimitsPage
 from pronto.edge.model_pages import ModelPages
 from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
@@ -64,7 +65,12 @@ def _hub(rooms: Rooms) -> dict[str, Handler]:
 
 def _accounts(rooms: Rooms) -> dict[str, Handler]:
     pages = AccountPages(rooms)
-    return {"hub-whoami": pages.whoami, "usage": pages.usage, "revoke-credentials": pages.revoke}
+    return {
+        "limits": LimitsPage(rooms).limits,
+        "hub-whoami": pages.whoami,
+        "usage": pages.usage,
+        "revoke-credentials": pages.revoke,
+    }
 
 
 def _admin(rooms: Rooms) -> dict[str, Handler]:

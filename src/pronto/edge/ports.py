@@ -8,6 +8,7 @@ import msgspec
 from pronto.accounts.plans import Plans
 from pronto.core.events import Event, Step
 from pronto.core.identity import Caller
+from pronto.core.plan import Plan, Standing
 from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
 from pronto.edge.metrics import Metrics
@@ -40,6 +41,14 @@ class GatewayPort(Protocol):
     def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]: ...
 
 
+class LimitsPort(Protocol):
+    """gateway/limits.py."""
+
+    async def peek(self, caller: Caller, plan: Plan) -> tuple[Standing, ...]: ...
+
+    def held(self, tenant: str) -> int: ...
+
+
 class ConversationsPort(Protocol):
     """gateway/conversation.py. All raise NotFound for what is not there, or another account's."""
 
@@ -68,6 +77,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """What the edge opens its doors to."""
 
     gateway: GatewayPort
+    limits: LimitsPort
     authenticator: AuthenticatorPort
     conversations: ConversationsPort
     plans: Plans

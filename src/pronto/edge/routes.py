@@ -140,6 +140,7 @@ TABLE: tuple[Route, ...] = (
     _get("ready", "/health/ready", "200 while new work is taken."),
     _get("health", "/ping", "200 while the server is well."),
     _get("hub-whoami", "/api/whoami-v2", "The account of a token, as the Hub tells it."),
+    _get("limits", "/api/limits", "What the plan of the caller allows, and what is left of it."),
     _get("usage", "/api/usage", "What your account has used, by day and model; as CSV with `format=csv`."),
     _page(
         "POST", "revoke-credentials", "/api/credentials/revoke", "Revoke tokens that have leaked; no token is needed."

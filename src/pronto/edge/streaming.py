@@ -31,7 +31,7 @@ class Wire(NamedTuple):
 class Outcome:
     """What is known of an answer when it is over; filled in as it goes."""
 
-    __slots__ = ("done", "error", "first_token", "is_cached", "limits")
+    __slots__ = ("done", "error", "first_token", "is_cached", "limits", "queue_position")
 
     def __init__(self) -> None:
         self.done: Done | None = None
@@ -39,10 +39,20 @@ class Outcome:
         self.first_token: float | None = None  # seconds from the start of the stream's work
         self.is_cached = False
         self.limits: tuple[Standing, ...] = ()
+        self.queue_position: int | None = None  # on entering the queue; None: it did not wait there
+
+    @property
+    def headers(self) -> Headers:
+        """What the wait adds to an answer's headers, in every dialect."""
+        position = self.queue_position
+        return [] if position is None else [(b"x-queue-position", b"%d" % position)]
 
     def note(self, event: Event) -> None:
         if isinstance(event, Started):
             self.is_cached, self.limits = event.age is not None, event.limits
+        elif isinstance(event, Waiting):
+            if self.queue_position is None:
+                self.queue_position = event.position
         elif isinstance(event, Done):
             self.done = event
 
@@ -65,7 +75,7 @@ async def collect(events: AsyncGenerator[Step, None], encoder: Encoder) -> tuple
                 outcome.note(step.events[-1])
                 continue
             kind, body = type(step), feed(step)
-            if kind is Started or kind is Done:
+            if kind is not Token:
                 outcome.note(step)
         # Not left at Done: closed early, the gateway would take its client for gone.
     if outcome.done is None:
@@ -139,6 +149,7 @@ class Stream:
             if self._size > JOIN_BYTES:
                 await self._write()
         elif kind is Waiting:
+            self.outcome.note(event)
             self._hear_waiting(self._encoder.feed(event))
         else:
             self.outcome.note(event)
@@ -187,7 +198,12 @@ class Stream:
             self._ready, self._size = [], 0
         self._last = self._loop.time()
         self._timer = self._loop.call_later(self._silence, self._break_silence)
-        headers = [*self._encoder.headers, *self._headers, *self._limit_headers(self.outcome.limits)]
+        headers = [
+            *self._encoder.headers,
+            *self.outcome.headers,
+            *self._headers,
+            *self._limit_headers(self.outcome.limits),
+        ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _write(self) -> None:

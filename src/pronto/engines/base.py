@@ -34,6 +34,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     kv_tokens: int = 0  # tokens that the KV cache holds, all requests together; 0: the notion does not apply
     memory_bytes: int = 0  # measured after loading
     dtype: str = ""
+    step_tokens: int = 0  # tokens that one step computes at most, prompts included; 0: the notion does not apply
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

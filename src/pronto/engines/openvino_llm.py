@@ -70,6 +70,7 @@ class OpenVinoEngine:
             kv_tokens=self._kv_tokens,
             memory_bytes=pipelines.memory_in_use(self._exported, plan),
             dtype="float32" if plan.exact else self._exported.weights,
+            step_tokens=plan.chunk,
         )
 
     def add(self, id: int, request: InferenceRequest) -> None:

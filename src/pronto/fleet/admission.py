@@ -12,34 +12,26 @@ import msgspec
 from pronto.core.errors import DeadlineExceeded, InvalidInput, Overloaded, ProntoError
 from pronto.core.events import Waiting
 from pronto.engines.base import Capabilities
-from pronto.fleet.fair_queue import INPUT_PRICE, OUTPUT_PRICE, Counters, FairQueue, QueueFull, Ticket
+from pronto.fleet.fair_queue import INPUT_PRICE, OUTPUT_PRICE, FairQueue, QueueFull, Ticket
+from pronto.fleet.pace import Pace
+from pronto.fleet.room import Need, Room
+from pronto.fleet.shares import Counters, Share
 
 NEWS = 1.0  # seconds between two Waiting events
 POSITIONS_AGE = 0.5  # seconds for which an order of the queue is good enough for telling
-FAIR_SHARE = 0.75  # of the slots: the most that one tenant holds
-MEASURED = 8  # finished requests before a wait is predicted
-SMOOTHING = 0.1  # weight of the newest measure
-
-
-class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request takes. `tokens` of the KV cache; `cost` in priced tokens, as expected."""
-
-    tenant: str
-    weight: float
-    prompt_tokens: int
-    slots: int
-    tokens: int
-    cost: float
+RETRY = (1.0, 60.0)  # seconds: bounds of what a refused client is told
 
 
 class Permit:
     """Slots and room in the KV cache. Releasing twice is harmless."""
 
-    __slots__ = ("_admission", "granted", "need")
+    __slots__ = ("_admission", "charged", "granted", "is_read", "need")
 
     def __init__(self, admission: "Admission", need: Need, granted: float) -> None:
         self._admission: Admission | None = admission
         self.need, self.granted = need, granted
+        self.charged = need.prompt_tokens * INPUT_PRICE  # priced tokens so far
+        self.is_read = False  # the prompt, by the engine
 
     @property
     def is_held(self) -> bool:
@@ -48,7 +40,12 @@ class Permit:
     def charge(self, tokens: int) -> None:
         """Generated tokens, as they come."""
         if self._admission is not None:
-            self._admission.charge(self.need.tenant, tokens * OUTPUT_PRICE)
+            priced = tokens * OUTPUT_PRICE
+            self.charged += priced
+            self._admission.charge(self.need.share, priced)
+            if not self.is_read:
+                self.is_read = True
+                self._admission.read(self)
 
     def release(self) -> None:
         admission, self._admission = self._admission, None
@@ -56,11 +53,38 @@ class Permit:
             admission.take_back(self)
 
 
-Place = asyncio.Future[Permit]
+class _Entry:
+    """What waits. `deadline` by the clock."""
+
+    __slots__ = ("deadline", "need", "place")
+
+    def __init__(self, need: Need, deadline: float) -> None:
+        self.need, self.deadline = need, deadline
+        self.place: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: ProntoError) -> None:
+        if not self.place.done():
+            self.place.set_exception(error)
+            # A waiter that has left meanwhile must not make the loop complain.
+            self.place.exception()
+
+
+class _Spot(msgspec.Struct, frozen=True, gc=False):
+    """Where one stands: 1 is next; `before` is the expected cost of those in front."""
+
+    position: int
+    before: float
+
+
+Waiter = Ticket[_Entry]
 
 
 class Admission:
-    """The door of one deployment. `clock` gives monotonic seconds."""
+    """The door of one deployment. `clock` gives monotonic seconds.
+
+    It lets in as many as the engine has slots for, and never more: a line inside the engine would be first come, first
+    served, and a newcomer's free slot would be one in name only.
+    """
 
     def __init__(
         self,
@@ -70,18 +94,11 @@ class Admission:
         clock: Callable[[], float],
         counters: Counters | None = None,
     ) -> None:
-        self._slots = max(1, capabilities.slots)
-        self._tokens = capabilities.kv_tokens or math.inf
-        self._kv_tokens = capabilities.kv_tokens
-        self._tenant_slots = max(1, int(self._slots * FAIR_SHARE))
-        self._queue: FairQueue[tuple[Need, Place]] = FairQueue(queue_size, counters)
-        self._clock = clock
-        self._held: dict[str, int] = {}
-        self._free_slots = self._slots
-        self._free_tokens = self._tokens
-        self._hold: float | None = None  # smoothed seconds that a slot is held
-        self._measured = 0
-        self._order: tuple[float, dict[int, int]] = (-math.inf, {})
+        self._room, self._kv_tokens = Room(capabilities), capabilities.kv_tokens
+        self._queue: FairQueue[_Entry] = FairQueue(queue_size, counters)
+        self._clock, self._pace = clock, Pace()
+        self._running_cost = 0.0  # of those inside, as expected
+        self._order: tuple[float, dict[int, _Spot]] = (-math.inf, {})
         self._is_paused = False
         self._closed: ProntoError | None = None
         self.running = 0
@@ -92,9 +109,9 @@ class Admission:
 
     @property
     def free_slots(self) -> int:
-        return self._free_slots
+        return self._room.free_slots
 
-    def need(self, tenant: str, *, prompt_tokens: int, max_new_tokens: int, choices: int, weight: float) -> Need:
+    def need(self, share: Share, *, prompt_tokens: int, max_new_tokens: int, choices: int) -> Need:
         """Raises InvalidInput for what does not fit even alone."""
         each = prompt_tokens + max_new_tokens
         if self._kv_tokens and each > self._kv_tokens:
@@ -104,10 +121,9 @@ class Admission:
                 "max_new_tokens",
             )
         return Need(
-            tenant=tenant,
-            weight=weight,
+            share=share,
             prompt_tokens=prompt_tokens,
-            slots=min(choices, self._tenant_slots),
+            slots=min(choices, self._room.tenant_slots),
             tokens=min(choices * each, self._kv_tokens) if self._kv_tokens else 0,
             cost=INPUT_PRICE * prompt_tokens + OUTPUT_PRICE * choices * max_new_tokens,
         )
@@ -117,39 +133,43 @@ class Admission:
 
         Raises Overloaded (the queue is full, or would take too long), DeadlineExceeded, or why the door was closed.
         """
-        place: Place = asyncio.get_running_loop().create_future()
-        ticket = self._enqueue(need, place)
+        if self._closed is not None:
+            raise self._closed
+        if not self._queue and not self._is_paused and self._room.fits(need) and self._room.allows(need):
+            self._queue.counters.serve_at_once(need.share)
+            yield self._grant(need)
+            return
+        ticket = self._enqueue(_Entry(need, deadline))
+        place = ticket.item.place
         is_handed_over = False
         try:
             if not place.done():
-                self._refuse_hopeless(ticket, deadline)
+                self._refuse_hopeless(ticket)
             while not place.done():
                 left = deadline - self._clock()
                 if left <= 0:
-                    raise DeadlineExceeded(
-                        "The request waited too long for its turn. Please try again later.", stage="queue"
-                    )
-                position = self._position(ticket)
-                yield Waiting("queue", position, self._predict(position))
+                    raise _too_late()
+                spot = self._find(ticket)
+                yield Waiting("queue", spot.position, self._predict(spot))
                 await asyncio.wait({place}, timeout=min(NEWS, left))
             permit = place.result()
             is_handed_over = True
             yield permit
         finally:
             if not is_handed_over:
-                self._abandon(ticket, place)
+                self._abandon(ticket)
 
-    def _enqueue(self, need: Need, place: Place) -> Ticket[tuple[Need, Place]]:
-        if self._closed is not None:
-            raise self._closed
+    def _enqueue(self, entry: _Entry) -> Waiter:
         try:
-            ticket = self._queue.push(need.tenant, (need, place), cost=need.cost, weight=need.weight)
+            ticket = self._queue.push(entry.need.share, entry, cost=entry.need.cost)
         except QueueFull:
-            raise Overloaded(retry_after=self._retry_after()) from None
+            # A place becomes free with the next turn.
+            raise Overloaded(retry_after=_bounded(self._predict(_Spot(1, 0.0)))) from None
         self._advance()
         return ticket
 
-    def _abandon(self, ticket: Ticket[tuple[Need, Place]], place: Place) -> None:
+    def _abandon(self, ticket: Waiter) -> None:
+        place = ticket.item.place
         if self._queue.remove(ticket):
             place.cancel()
             # It may have been the one that kept smaller ones waiting.
@@ -159,47 +179,57 @@ class Admission:
 
     def _advance(self) -> None:
         """Let in who is next while there is room. Nobody overtakes a request that waits for room."""
-        while not self._is_paused:
-            ticket = self._queue.peek(self._is_within_share)
+        while self._room.free_slots > 0 and not self._is_paused:
+            ticket = self._queue.peek(self._may_go)
             if ticket is None:
-                return
-            need, place = ticket.item
-            if need.slots > self._free_slots or need.tokens > self._free_tokens:
-                return
-            self._queue.pop(self._is_within_share)
-            self._queue.charge(need.tenant, need.prompt_tokens * INPUT_PRICE)
-            self._free_slots -= need.slots
-            self._free_tokens -= need.tokens
-            self._held[need.tenant] = self._held.get(need.tenant, 0) + need.slots
-            self.running += 1
-            place.set_result(Permit(self, need, self._clock()))
+                break
+            entry = ticket.item
+            if self._clock() >= entry.deadline:
+                self._queue.remove(ticket)
+                entry.fail(_too_late())
+                continue
+            if not self._room.fits(entry.need):
+                break
+            self._queue.take(ticket)
+            entry.place.set_result(self._grant(entry.need))
+        self._pace.watch(self._clock(), is_waiting=bool(self._queue))
 
-    def _is_within_share(self, ticket: Ticket[tuple[Need, Place]]) -> bool:
-        return self._held.get(ticket.tenant, 0) + ticket.item[0].slots <= self._tenant_slots
+    def _grant(self, need: Need) -> Permit:
+        self._queue.charge(need.share, need.prompt_tokens * INPUT_PRICE)
+        self._room.take(need)
+        self._running_cost += need.cost
+        self.running += 1
+        return Permit(self, need, self._clock())
 
-    def charge(self, tenant: str, priced: float) -> None:
+    def _may_go(self, ticket: Waiter) -> bool:
+        return self._room.allows(ticket.item.need)
+
+    def charge(self, share: Share, priced: float) -> None:
         """Called by permits."""
-        self._queue.charge(tenant, priced)
+        self._queue.charge(share, priced)
+
+    def read(self, permit: Permit) -> None:
+        """Called by permits with their first token, once each."""
+        self._room.read(permit.need)
+        if self._queue:
+            self._advance()
 
     def take_back(self, permit: Permit) -> None:
         """Called by permits, once each."""
-        need = permit.need
-        self._free_slots += need.slots
-        self._free_tokens += need.tokens
-        held = self._held[need.tenant] - need.slots
-        if held:
-            self._held[need.tenant] = held
-        else:
-            del self._held[need.tenant]
+        need, now = permit.need, self._clock()
+        if not permit.is_read:
+            self._room.read(need)
+        self._room.give_back(need)
+        self._running_cost -= need.cost
         self.running -= 1
-        seconds = self._clock() - permit.granted
-        self._hold = seconds if self._hold is None else self._hold + SMOOTHING * (seconds - self._hold)
-        self._measured += 1
-        self._advance()
+        self._pace.finished(now, now - permit.granted, need.cost, permit.charged)
+        if self._queue:
+            self._advance()
 
     def pause(self) -> None:
         """Let nobody in for now: the worker is away."""
         self._is_paused = True
+        self._pace.watch(self._clock(), is_waiting=False)
 
     def resume(self) -> None:
         self._is_paused = False
@@ -208,33 +238,41 @@ class Admission:
     def close(self, error: ProntoError) -> None:
         """Refuse everybody from now on, those who wait included. Who is inside stays inside. The first error holds."""
         error = self._closed = self._closed or error
-        while (ticket := self._queue.pop()) is not None:
-            place = ticket.item[1]
-            if not place.done():
-                place.set_exception(error)
-                # A waiter that has left meanwhile must not make the loop complain.
-                place.exception()
+        for ticket in self._queue.order():
+            self._queue.remove(ticket)
+            ticket.item.fail(error)
 
-    def _refuse_hopeless(self, ticket: Ticket[tuple[Need, Place]], deadline: float) -> None:
-        seconds = self._predict(self._position(ticket))
-        if seconds is not None and self._clock() + seconds > deadline:
-            raise Overloaded(retry_after=self._retry_after())
+    def _refuse_hopeless(self, ticket: Waiter) -> None:
+        seconds = self._predict(self._find(ticket))
+        if seconds is None:
+            return
+        excess = self._clock() + seconds - ticket.item.deadline
+        if excess > 0:
+            # After that time the wait would fit into the same patience, if nobody else came.
+            raise Overloaded(retry_after=_bounded(excess))
 
-    def _position(self, ticket: Ticket[tuple[Need, Place]]) -> int:
+    def _find(self, ticket: Waiter) -> _Spot:
         """As of at most half a second ago: ordering the queue costs more than telling it is worth."""
         now = self._clock()
-        made, positions = self._order
-        if id(ticket) not in positions or now - made > POSITIONS_AGE:
-            positions = {id(t): number for number, t in enumerate(self._queue.order(), 1)}
-            self._order = (now, positions)
-        return positions.get(id(ticket), 1)
+        made, spots = self._order
+        if id(ticket) not in spots or now - made > POSITIONS_AGE:
+            spots, before = {}, 0.0
+            for position, other in enumerate(self._queue.order(), 1):
+                spots[id(other)] = _Spot(position, before)
+                before += other.cost
+            self._order = (now, spots)
+        return spots.get(id(ticket), _Spot(1, 0.0))
 
-    def _predict(self, position: int) -> float | None:
-        """Seconds until the place `position` is reached; None before enough was measured."""
-        if self._hold is None or self._measured < MEASURED:
-            return None
-        return position * self._hold / max(1, self.running or self._slots)
+    def _predict(self, spot: _Spot) -> float | None:
+        """Seconds until one who stands there is let in: those before, and one of those inside, must have left."""
+        running = self.running or self._room.slots
+        usual = self._running_cost / self.running if self.running else 0.0
+        return self._pace.seconds(spot.before + usual, spot.position / running)
 
-    def _retry_after(self) -> float:
-        predicted = self._predict(len(self._queue) + 1)
-        return min(60.0, max(1.0, predicted or 1.0))
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("The request waited too long for its turn. Please try again later.", stage="queue")
+
+
+def _bounded(seconds: float | None) -> float:
+    return min(RETRY[1], max(RETRY[0], seconds or 0.0))

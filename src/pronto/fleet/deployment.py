@@ -18,10 +18,10 @@ from pronto.core.request import InferenceRequest
 from pronto.engines.base import Capabilities, Device, Stats
 from pronto.fleet.admission import Admission, Permit
 from pronto.fleet.attempt import Attempt
-from pronto.fleet.fair_queue import Counters
 from pronto.fleet.quarantine import PROVEN, Gate, Quarantine, digest_of
 from pronto.fleet.replica import EngineSpec, Health, Launcher, LoadFailed, Replica, Tally, WorkerDied
 from pronto.fleet.restarts import FIRST, Restarts
+from pronto.fleet.shares import Counters, Share
 from pronto.observe import logger
 
 log = logger("fleet")
@@ -111,7 +111,7 @@ class Deployment:
         self._supervisor = asyncio.create_task(self._supervise())
 
     def admit(
-        self, tenant: str, *, prompt_tokens: int, max_new_tokens: int, choices: int, weight: float, deadline: float
+        self, share: Share, *, prompt_tokens: int, max_new_tokens: int, choices: int, deadline: float
     ) -> AsyncGenerator[Waiting | Permit, None]:
         """The Permit at once, or Waiting about once a second and then the Permit; `deadline` by the clock.
 
@@ -119,9 +119,7 @@ class Deployment:
         """
         assert self._admission is not None  # start() comes first
         self.last_used = self._clock()
-        need = self._admission.need(
-            tenant, prompt_tokens=prompt_tokens, max_new_tokens=max_new_tokens, choices=choices, weight=weight
-        )
+        need = self._admission.need(share, prompt_tokens=prompt_tokens, max_new_tokens=max_new_tokens, choices=choices)
         return self._admission.admit(need, deadline)
 
     async def run(self, request: InferenceRequest, tally: Tally, permit: Permit) -> AsyncGenerator[Event, None]:

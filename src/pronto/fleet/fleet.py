@@ -9,11 +9,11 @@ from pronto.core.events import Waiting
 from pronto.core.model import Model, State
 from pronto.fleet.deployment import Deployment, Terms
 from pronto.fleet.estimates import Estimate, Estimates
-from pronto.fleet.fair_queue import Counters
 from pronto.fleet.journey import Journey, ModelState
 from pronto.fleet.loading import Host, Library, Loader
 from pronto.fleet.memory import Memory, Tenure
 from pronto.fleet.replica import Launcher, LoadFailed
+from pronto.fleet.shares import Counters
 from pronto.observe import logger
 
 log = logger("fleet")

@@ -4,7 +4,9 @@ A request is charged when it enters and given back when nothing was served of it
 settled with what the engine made.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -17,6 +19,14 @@ from pronto.shared.base import Claim, Counters
 Used = dict[Unit, int]
 
 
+class Past(Protocol):
+    """gateway/history.py."""
+
+    async def of(
+        self, caller: Caller, windows: Sequence[Window], now: int
+    ) -> list[tuple[Window, list[tuple[int, int]]]]: ...
+
+
 class _Terms(msgspec.Struct, frozen=True):
     """A plan's windows, as they are claimed at the door."""
 
@@ -24,6 +34,7 @@ class _Terms(msgspec.Struct, frozen=True):
     at_the_door: tuple[Claim, ...]  # one request, and a look whether anything is left of the others
     requests: tuple[Claim, ...]
     others: tuple[Window, ...]
+    known: set[str]  # tenants whose past has been looked up
 
 
 class Hold:
@@ -68,11 +79,15 @@ class TokenHold:
 class Limits:
     """`per_tenant` bounds what any plan says of concurrency; `now` gives Unix nanoseconds that never fall."""
 
-    def __init__(self, counters: Counters, now: Callable[[], int], *, per_tenant: int, total: int) -> None:
-        self._counters, self._now = counters, now
+    def __init__(
+        self, counters: Counters, history: Past | None, now: Callable[[], int], *, per_tenant: int, total: int
+    ) -> None:
+        self._counters, self._history, self._now = counters, history, now
         self._per_tenant, self._total = per_tenant, total
         self._tenants: dict[str, int] = {}
         self._terms: dict[int, _Terms] = {}
+        self._begun: dict[str, set[str]] = {}  # by tenant, the names of windows whose past is counted
+        self._beginning: dict[str, asyncio.Task[None]] = {}
         self.in_work = 0  # requests from entry to their last event
 
     async def enter(self, caller: Caller, plan: Plan) -> Hold:
@@ -91,6 +106,8 @@ class Limits:
         self._tenants[tenant] = held + 1
         self.in_work += 1
         try:
+            if tenant not in terms.known:
+                await self._know(caller, terms)
             standings = await self._take(tenant, plan, terms.at_the_door)
         except BaseException:
             self.leave(tenant)
@@ -106,6 +123,9 @@ class Limits:
 
     async def peek(self, caller: Caller, plan: Plan) -> tuple[Standing, ...]:
         """How all windows of a plan stand for its caller."""
+        terms = self._terms_of(plan)
+        if caller.tenant not in terms.known:
+            await self._know(caller, terms)
         return await self._counters.peek(caller.tenant, plan.windows, self._now())
 
     def held(self, tenant: str) -> int:
@@ -129,6 +149,31 @@ class Limits:
         """Called by holds only, and at start with what the ledger knows."""
         self._counters.settle(tenant, claims, self._now())
 
+    async def _know(self, caller: Caller, terms: _Terms) -> None:
+        """Count what a tenant used before this server began, once; all of its requests wait for that."""
+        tenant = caller.tenant
+        while tenant not in terms.known:
+            task = self._beginning.get(tenant)
+            if task is None:
+                task = self._beginning[tenant] = asyncio.create_task(self._look_back(caller, terms))
+                task.add_done_callback(lambda done: self._end_look(tenant, done))
+            await asyncio.shield(task)
+
+    def _end_look(self, tenant: str, done: asyncio.Task[None]) -> None:
+        self._beginning.pop(tenant, None)
+        if not done.cancelled():
+            done.exception()  # whoever waited has it; perhaps nobody did
+
+    async def _look_back(self, caller: Caller, terms: _Terms) -> None:
+        begun = self._begun.setdefault(caller.tenant, set())
+        new = [window for window in terms.plan.windows if window.name not in begun]
+        if new and self._history is not None:
+            for window, past in await self._history.of(caller, new, self._now()):
+                for when, amount in past:
+                    self._counters.settle(caller.tenant, [(window, amount)], when)
+        begun.update(window.name for window in new)
+        terms.known.add(caller.tenant)
+
     async def _take(self, tenant: str, plan: Plan, claims: tuple[Claim, ...]) -> tuple[Standing, ...]:
         if not claims:
             return ()
@@ -151,4 +196,4 @@ class Limits:
 def _terms(plan: Plan) -> _Terms:
     requests = tuple((window, 1) for window in plan.windows if window.unit is Unit.REQUESTS)
     others = tuple(window for window in plan.windows if window.unit is not Unit.REQUESTS)
-    return _Terms(plan, requests + tuple((window, 0) for window in others), requests, others)
+    return _Terms(plan, requests + tuple((window, 0) for window in others), requests, others, set())

@@ -18,6 +18,7 @@ from pronto.core.model import Model
 from pronto.core.plan import Plan, Unit
 from pronto.core.request import InferenceRequest, Tokenize
 from pronto.fleet.replica import Tally
+from pronto.fleet.shares import Share
 from pronto.gateway.cache import Cache, wants_cache
 from pronto.gateway.limits import Hold, Limits, Used
 from pronto.gateway.models import Models
@@ -106,11 +107,10 @@ class Gateway:
         patience = min(plan.queue_deadline, self._rules.queue_timeout, request.options.timeout or math.inf)
         try:
             admission = deployment.admit(
-                caller.tenant,
+                Share(caller.tenant, str(caller.account_id), plan.weight),
                 prompt_tokens=ready.prompt_tokens,
                 max_new_tokens=ready.max_new_tokens,
                 choices=ready.choices,
-                weight=plan.weight,
                 deadline=queued + patience,
             )
             async with aclosing(admission) as turns:

@@ -143,6 +143,17 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     audio_ms: int
 
 
+class Minute(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant's requests of one minute used; `began` in Unix microseconds."""
+
+    began: int
+    requests: int
+    prompt_tokens: int
+    generated_tokens: int
+    images: int
+    audio_ms: int
+
+
 class Accounts(Protocol):
     """Accounts. Names are unique, and an id is never given again."""
 
@@ -268,6 +279,10 @@ class Ledger(Protocol):
 
     async def sums(self, *, account_id: int, org_id: int | None, since: str) -> Sums:
         """What a tenant has used since a day: an organisation with all its members, or an account alone (None)."""
+        ...
+
+    async def minutes(self, *, account_id: int, org_id: int | None, since: int) -> Sequence[Minute]:
+        """The same by the minute, oldest first, from the rows themselves; `since` in Unix microseconds."""
         ...
 
     async def forget(self, before: int) -> int:

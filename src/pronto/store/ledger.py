@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import LedgerRow, Reservation, RowState, Settlement, Sums, Total
+from pronto.store.base import LedgerRow, Minute, Reservation, RowState, Settlement, Sums, Total
 from pronto.store.keeper import Keeper
 from pronto.store.sqlite import BUSY_TIMEOUT, connect
 from pronto.store.writer import Writer
@@ -40,6 +40,13 @@ _SUMS = """
     FROM usage_days WHERE org_id = :org_id AND day >= :since
 """
 _SUMS_ALONE = _SUMS + " AND account_id = :account_id"
+_MINUTES = """
+    SELECT id / 60000000 * 60000000 AS began, COUNT(*) AS requests, SUM(prompt_tokens) AS prompt_tokens,
+        SUM(generated_tokens) AS generated_tokens, SUM(images) AS images, SUM(audio_ms) AS audio_ms
+    FROM ledger WHERE id >= :since AND account_id = :account_id AND org_id IS NULL GROUP BY 1 ORDER BY 1
+"""
+# Rows of an organisation are found by their time alone: an index of them would cost every answer.
+_MINUTES_OF_ORG = _MINUTES.replace("account_id = :account_id AND org_id IS NULL", "org_id = :org_id")
 _FORGET = "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE id < ? AND state <> 0 ORDER BY id LIMIT ?)"
 # The numbers stand for RowState: with them SQLite finds the index of the few rows that are reserved.
 _REAP = "UPDATE ledger SET state = 2 WHERE state = 0 AND boot <> ?"
@@ -88,6 +95,11 @@ class SqliteLedger:
         statement = _SUMS_ALONE if org_id is None else _SUMS
         tenant = {"account_id": account_id, "org_id": org_id or 0, "since": since}
         return await self._ask(lambda connection: Sums(**_named(connection.execute(statement, tenant))[0]))
+
+    async def minutes(self, *, account_id: int, org_id: int | None, since: int) -> Sequence[Minute]:
+        statement = _MINUTES if org_id is None else _MINUTES_OF_ORG
+        tenant = {"account_id": account_id, "org_id": org_id, "since": since}
+        return await self._ask(lambda database: [Minute(**row) for row in _named(database.execute(statement, tenant))])
 
     async def forget(self, before: int) -> int:
         forgotten = 0
