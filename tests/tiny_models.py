@@ -14,9 +14,9 @@ from pronto.core.tasks import Task
 from pronto.engines.base import Failed
 from pronto.engines.openvino_export import ExportEngine
 
-folder, target, weights = sys.argv[1:]
+folder, target, weights, adapter = sys.argv[1:]
 engine = ExportEngine()
-work = Export(folder=folder, target=target, weights=weights)
+work = Export(folder=folder, target=target, weights=weights, adapter=adapter or None)
 engine.add(1, InferenceRequest(id="export", model="tiny", task=Task.EXPORT, work=work))
 while True:
     for _, event in engine.step():
@@ -46,9 +46,9 @@ def build_tiny_llama(
     return folder
 
 
-def export_folder(folder: Path, target: Path, weights: str = "fp16") -> Path:
+def export_folder(folder: Path, target: Path, weights: str = "fp16", adapter: Path | None = None) -> Path:
     """Export with the real engine, in a process of its own: torch stays out of this one. Some 10 to 20 seconds."""
-    command = [sys.executable, "-c", _EXPORT, str(folder), str(target), weights]
+    command = [sys.executable, "-c", _EXPORT, str(folder), str(target), weights, str(adapter or "")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise RuntimeError(f"the export failed: {done.stderr[-2000:]}")

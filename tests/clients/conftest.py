@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.clients.tiny_chat import build_tiny_chat
+from tests.e2e.http import get
 from tests.e2e.server import Server, make_account, run_cli
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,7 @@ def server(tmp_path_factory):
     run_cli(data, "models", "pull", CHAT)
     running = Server(data, env={"PRONTO_LOAD_TIMEOUT": "60"})
     running.token = token
+    wait_until_loaded(running, CHAT, ECHO, "test/fail-mid")
     yield running
     assert running.stop() == 0
 
@@ -41,8 +44,18 @@ def busy_server(tmp_path_factory):
     run_cli(data, "models", "add", SLOW, "--source", str(tiny), "--engine", "echo", "--preload", "--default")
     running = Server(data, env={"PRONTO_MAX_CONCURRENT_REQUESTS": "1"})
     running.token = token
+    wait_until_loaded(running, SLOW)
     yield running
     running.stop()
+
+
+def wait_until_loaded(server: Server, *models: str, seconds: float = 60) -> None:
+    """Clients are not tried on a server that still loads: old ones give up at once, others ask for ever."""
+    deadline = time.monotonic() + seconds
+    for model in models:
+        while not json.loads(get(server.url, f"/status/{model}")[1])["loaded"]:
+            assert time.monotonic() < deadline, f"{model} was not loaded within {seconds:g} seconds"
+            time.sleep(0.2)
 
 
 class Clients:
@@ -52,7 +65,8 @@ class Clients:
         self.server, self.home = server, home
 
     def variables(self, name: str) -> dict[str, str]:
-        binaries = [str(ENVIRONMENTS / name / "bin"), os.environ["PATH"]]
+        # `node` is there where the machine has no Node.js of its own.
+        binaries = [*(str(ENVIRONMENTS / each / "bin") for each in (name, "node")), os.environ["PATH"]]
         return {
             "PATH": os.pathsep.join(binaries),
             "HOME": str(self.home),
@@ -91,7 +105,9 @@ class Clients:
         project.mkdir(exist_ok=True)
         if not (project / "node_modules").exists():
             (project / "node_modules").symlink_to(folder / "node_modules")
-        return ["node", str(shutil.copy(script, project))]
+        node = shutil.which("node", path=self.variables(folder.name)["PATH"])
+        assert node is not None, "there is no Node.js: run scripts/clients"
+        return [node, str(shutil.copy(script, project))]
 
 
 class Report:

@@ -58,6 +58,7 @@ def test_a_tool_is_called_when_it_must_be(report, name):
     [(_, tool, arguments)] = report[name]["tools"]
     assert tool == "get_weather"
     assert isinstance(json.loads(arguments)["city"], str)
+    assert report[name]["reason"] == "tool_calls"
 
 
 def test_no_tool_is_called_when_none_may_be(report):

@@ -1,5 +1,7 @@
 """text-generation 0.7.0, the client of text-generation-inference, unmodified."""
 
+import json
+
 import pytest
 
 
@@ -28,6 +30,16 @@ def test_chat(report):
 def test_chat_stream(report):
     assert report["chat_stream"][0] == "Hello there"
     assert report["chat_stream"][1] in ("stop", "length", "eos_token")
+
+
+def test_chat_stream_of_the_asynchronous_client(report):
+    assert report["chat_stream_async"] == "Hello there"
+
+
+def test_tools(report):
+    name, arguments = report["tools_stream"]
+    assert (name, json.loads(arguments)) == ("get_weather", {"city": "Paris"})
+    assert report["tools"] == [{"name": "get_weather", "arguments": '{"city":"Paris"}'}]
 
 
 @pytest.mark.parametrize(

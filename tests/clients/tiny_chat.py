@@ -16,7 +16,7 @@ TEMPLATE = (
 
 def build_tiny_chat(folder: Path) -> Path:
     """`build_tiny_llama` with the last entries of its vocabulary turned into infill tokens."""
-    build_tiny_llama(folder, vocab=VOCABULARY, context=512)
+    build_tiny_llama(folder, vocab=VOCABULARY, context=2048)
     _change(folder / "tokenizer.json", _with_infill)
     _change(folder / "tokenizer_config.json", lambda config: config | {"chat_template": TEMPLATE})
     return folder

@@ -62,6 +62,7 @@ class Shelf:
     default = None
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         here = Model(
             id="test/here",
             task=Task.TEXT_GENERATION,
@@ -80,6 +81,9 @@ class Shelf:
             raise ModelNotFound(name)
         return self.models[name]
 
+    def adapted(self, base: Model, name: str) -> Model:
+        raise ModelNotFound(base.id, name)
+
     def list(self) -> Sequence[Model]:
         return list(self.models.values())
 
@@ -87,7 +91,7 @@ class Shelf:
         return model
 
     def jobs(self, model: Model) -> Sequence[Piece]:
-        work = Export(folder="a", target="b", weights="fp16")
+        work = Export(folder="a", target=str(self.folder / "b"), weights="fp16")
         return [] if model.engine == "echo" else [Piece("openvino-export", work, "export", 1)]
 
     def state(self, model: Model) -> State:

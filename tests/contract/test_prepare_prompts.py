@@ -138,6 +138,17 @@ def test_a_model_without_a_template_says_so(engine: PrepareEngine, folder: Path)
     assert "has no chat template" in failed.message
 
 
+def test_a_model_without_a_template_continues_what_may_be_plain(engine: PrepareEngine, folder: Path) -> None:
+    asked = ChatPrompt(messages=(USER,), plain="Be kind.\n\nHi <b>")
+    plain = prepared(engine, folder, TextPrompt("Be kind.\n\nHi <b>"))
+    assert prepared(engine, folder, asked).ids == plain.ids
+    assert prepared(engine, folder, asked, template=CHATML).ids == prepared(engine, folder, chat(), CHATML).ids
+    event = ask(engine, Tokenize(prompt=asked, folder=str(folder), engine="openvino"))
+    assert isinstance(event, Output)
+    assert isinstance(event.value, Tokenized)
+    assert event.value.text == "Be kind.\n\nHi <b>"
+
+
 def test_templates_refuse_in_their_own_words(engine: PrepareEngine, folder: Path) -> None:
     failed = refused(engine, folder, chat(USER, USER), template="{{ raise_exception('Roles must alternate') }}")
     assert (failed.kind, failed.param) == ("invalid_input", "messages")
@@ -216,11 +227,10 @@ def byte_level(folder: Path, added: Sequence[str], *, bos: str | None = None) ->
     return folder
 
 
-def code_llama(folder: Path) -> Path:
+def code_llama(folder: Path, marks: Sequence[str] = ("▁<PRE>", "▁<MID>", "▁<SUF>", "▁<EOT>")) -> Path:
     """A tokenizer that treats spaces as Code Llama's does: one before the text, and byte tokens for what is unknown."""
     folder.mkdir()
     words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"abcdefgh():"]
-    marks = ["▁<PRE>", "▁<MID>", "▁<SUF>", "▁<EOT>"]
     tokenizer = Tokenizer(
         models.BPE({word: id for id, word in enumerate(words)}, [], unk_token="<unk>", byte_fallback=True)
     )
@@ -264,6 +274,23 @@ def test_code_llamas_prompt_by_hand_is_the_same(
     by_hand = prepared(engine, folder, TextPrompt(f"{first}<PRE> {prefix} <SUF>{suffix} <MID>"))
     asked = prepared(engine, folder, InfillPrompt(prefix=prefix, suffix=suffix))
     assert (by_hand.ids, by_hand.stop_ids) == (asked.ids, asked.stop_ids)
+
+
+def test_codestral_reads_the_suffix_first(engine: PrepareEngine, tmp_path: Path) -> None:
+    folder = byte_level(tmp_path / "tekken", ["<s>", "[PREFIX]", "[SUFFIX]"], bos="<s>")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    answer = prepared(engine, folder, InfillPrompt(prefix="def f(", suffix="):"))
+    assert answer.ids == tokenizer.encode("[SUFFIX]):[PREFIX]def f(").ids
+    assert answer.stop_ids == ()
+    assert tokenized(engine, folder, InfillPrompt(prefix="a", suffix="b")).text == "[SUFFIX]b[PREFIX]a"
+
+
+def test_codestrals_spaces_are_sentencepieces(engine: PrepareEngine, tmp_path: Path) -> None:
+    folder = code_llama(tmp_path / "code", marks=["[PREFIX]", "[SUFFIX]"])
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    answer = prepared(engine, folder, InfillPrompt(prefix="def", suffix=" a):"))
+    spelled = [tokenizer.id_to_token(id) for id in answer.ids]
+    assert spelled == ["<s>", "[SUFFIX]", "▁", *"a):", "[PREFIX]", "▁", *"def"]
 
 
 def test_models_without_infill_tokens_refuse_suffix_by_name(engine: PrepareEngine, folder: Path) -> None:

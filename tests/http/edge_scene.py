@@ -11,6 +11,7 @@ import uvicorn
 
 from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
+from pronto.catalog.abilities import guess_chats
 from pronto.core.errors import (
     Draining,
     Forbidden,
@@ -204,6 +205,7 @@ class Models:
             max_input_tokens=63,
             max_concurrent_requests=4,
             loaded=self.state is State.LOADED,
+            chats=guess_chats(name, "tests"),
         )
 
     def list(self) -> list[ModelInfo]:

@@ -186,6 +186,13 @@ async def test_a_malformed_host(client: httpx.AsyncClient, host: str) -> None:
     assert answer.status_code == 400
 
 
+async def test_two_hosts_are_refused_also_when_one_is_known(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/health", headers={"host": "known"})).status_code == 200
+    for hosts in (("other", "known"), ("known", "known")):
+        twice = [("host", host) for host in hosts]
+        assert (await client.get("/health", headers=twice)).status_code == 400
+
+
 @pytest.mark.parametrize("host", ["localhost", "a-b.example:8080", "127.0.0.1:80", "[::1]:8080", "[::1]"])
 async def test_a_good_host(client: httpx.AsyncClient, host: str) -> None:
     assert (await client.get("/health", headers={"host": host})).status_code == 200

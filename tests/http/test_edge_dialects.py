@@ -131,17 +131,54 @@ async def test_pages_of_ollama(client: httpx.AsyncClient) -> None:
     assert [tag["name"] for tag in (await client.get("/api/ps")).json()["models"]] == ["tiny"]
     assert (await client.get("/api/version")).json()["version"]
     shown = (await client.post("/api/show", json={"model": "tiny:latest"})).json()
-    assert shown["capabilities"] == ["completion", "tools"]
+    assert shown["capabilities"] == ["completion"]
+    chatty = (await client.post("/api/show", json={"model": "org/tiny-chat"})).json()
+    assert chatty["capabilities"] == ["completion", "tools"]
     assert shown["model_info"]["pronto.context_length"] == 64
 
 
 @pytest.mark.parametrize(
-    ("content", "status"), [(b"{}", 422), (b"no", 422), (b'{"name":"no-such"}', 404), (b" " * 20_000, 413)]
+    ("content", "status"), [(b"{}", 400), (b"no", 400), (b'{"name":"no-such"}', 404), (b" " * 20_000, 413)]
 )
 async def test_refusals_of_show(client: httpx.AsyncClient, content: bytes, status: int) -> None:
     answer = await client.post("/api/show", content=content)
     assert answer.status_code == status
+    assert set(answer.json()) == {"error"}
     assert isinstance(answer.json()["error"], str)
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 405), ("POST", 404)])
+@pytest.mark.parametrize("prefix", ["", "/anthropic", "/models/org/name", "/models/gpt2"])
+async def test_errors_beneath_messages_are_anthropics(
+    client: httpx.AsyncClient, prefix: str, method: str, status: int
+) -> None:
+    path = f"{prefix}/v1/messages" if method == "GET" else f"{prefix}/v1/messages/nothing"
+    answer = await client.request(method, path)
+    shown = answer.json()
+    assert (answer.status_code, shown["type"]) == (status, "error")
+    assert shown["error"]["type"] == ("not_found_error" if status == 404 else "invalid_request_error")
+    assert path in shown["error"]["message"]
+    assert shown["request_id"] == answer.headers["request-id"] == answer.headers["x-request-id"]
+
+
+async def test_errors_of_lists_of_models_are_those_of_who_asks(client: httpx.AsyncClient) -> None:
+    theirs = await client.get("/v1/models/no-such", headers={"anthropic-version": "2023-06-01"})
+    assert (theirs.status_code, theirs.json()["error"]["type"]) == (404, "not_found_error")
+    ours = await client.get("/v1/models/no-such")
+    assert (ours.status_code, ours.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/api/chat", 405), ("POST", "/api/tags", 405), ("POST", "/api/pull", 404), ("POST", "/api/chat/x", 404)],
+)
+async def test_errors_beneath_ollamas_paths_are_ollamas(
+    client: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json().keys() == {"error"}
+    assert path in answer.json()["error"]
 
 
 async def test_tokens_of_a_prompt(client: httpx.AsyncClient) -> None:

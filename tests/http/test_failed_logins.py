@@ -22,6 +22,12 @@ class Forgetful:
     def cached(self, authorization: str | None) -> Caller | None:
         return None
 
+    async def billed_to(self, caller: Caller, org: str) -> Caller:
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """It remembers nothing."""
+
     async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Caller:
         if not (authorization or api_key) and self.allows_anonymous:
             return ANONYMOUS

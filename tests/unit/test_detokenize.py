@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from pronto.core.events import FinishReason
-from pronto.core.request import TextGeneration, TokenPrompt
+from pronto.core.request import Grammar, TextGeneration, TokenPrompt
 from pronto.engines.text.continuation import Continuation, Vocabulary
 from pronto.engines.text.detokenize import Detokenizer
 from tests.tiny_models import build_tiny_llama
@@ -132,6 +132,17 @@ def test_the_length_comes_first(bytewise: Detokenizer, tokenizer: Tokenizer) -> 
     assert grow(bytewise, [ids[0], 1], max_new_tokens=2)[1] is FinishReason.LENGTH
     assert grow(bytewise, ids, max_new_tokens=len(ids), stop=("b",))[1] is FinishReason.LENGTH
     assert grow(bytewise, ids, max_new_tokens=len(ids) + 1, stop=("b",))[1] is FinishReason.STOP
+
+
+def test_a_whole_json_value_that_was_asked_for_comes_before_all(bytewise: Detokenizer, tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode('{"a": 1} \n', add_special_tokens=False).ids
+    shape = Grammar("json_schema", "{}")
+    for limit in (99, len(ids)):
+        texts, reason = grow(bytewise, ids, max_new_tokens=limit, grammar=shape)
+        assert ("".join(texts), reason) == ('{"a": 1}', FinishReason.EOS)
+    assert grow(bytewise, ids, max_new_tokens=99, grammar=Grammar("regex", ".*"))[1] is None
+    texts, reason = grow(bytewise, ids, max_new_tokens=99, grammar=shape, stop=('"',), keep_stop=False)
+    assert ("".join(texts), reason) == ("{", FinishReason.STOP)
 
 
 def test_a_special_token_amid_the_text_is_no_text(bytewise: Detokenizer, tokenizer: Tokenizer) -> None:

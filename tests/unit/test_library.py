@@ -1,6 +1,8 @@
 """The library: what of a model is on disk, which work is left, and what is removed when the disk is full."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -133,6 +135,40 @@ def test_removing_files(tmp_path: Path) -> None:
     assert library.remove(model) == 2
     assert not target.exists()
     assert (folder / "model.safetensors").exists()
+
+
+INFILL = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
+
+
+def test_what_a_model_can_do_is_told_by_its_files(tmp_path: Path) -> None:
+    folder, data = build_tiny_llama(tmp_path / "tiny"), tmp_path / "data"
+    model = Catalog(_saved(data, folder)).get("tiny/llama")
+
+    def can() -> tuple[bool | None, bool | None]:
+        located = Library(data).locate(model)
+        return located.chats, located.infills
+
+    assert can() == (False, False)
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert can() == (True, False)
+    (folder / "chat_template.jinja").unlink()
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] += [{"id": 600 + n, "content": mark} for n, mark in enumerate(INFILL[:2])]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert can() == (True, False)
+    tokenizer["added_tokens"] += [{"id": 602, "content": INFILL[2]}]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert can() == (True, True)
+    shutil.rmtree(folder)
+    assert can() == (None, None)
+
+
+def test_a_template_of_the_catalog_counts_too(tmp_path: Path) -> None:
+    edit.save(
+        tmp_path, Entry(id="a/b", folder=str(build_tiny_llama(tmp_path / "tiny")), chat_template="{{ messages }}")
+    )
+    assert Library(tmp_path).locate(Catalog(tmp_path).get("a/b")).chats is True
 
 
 def test_sizes() -> None:

@@ -48,6 +48,9 @@ def parse(style, text, size=1):
         ("hermes", f"\n<tool_call>{BACKWARDS}</tool_call>\n"),
         ("mistral", f"[TOOL_CALLS] [{CALL}]"),
         ("mistral", f"[TOOL_CALLS]{CALL}"),
+        ("mistral", f"[TOOL_CALLS]weather[ARGS]{WEATHER}"),
+        ("mistral", f"[TOOL_CALLS]weather[CALL_ID]a1B2c3D4e[ARGS]{WEATHER}"),
+        ("mistral", f"[TOOL_CALLS] weather{WEATHER}\n"),
         ("llama3", LLAMA),
         ("llama3", f"<|python_tag|>{LLAMA}"),
         ("json", CALL),
@@ -66,6 +69,7 @@ def test_each_style_gives_the_call_and_no_text(style, text, size):
     [
         ("hermes", f"<tool_call>{CALL}</tool_call>\n<tool_call>\n{CALL}\n</tool_call>"),
         ("mistral", f"[TOOL_CALLS] [{CALL}, {CALL}]"),
+        ("mistral", f"[TOOL_CALLS]weather[ARGS]{WEATHER}[TOOL_CALLS]weather[ARGS]{WEATHER}"),
         ("llama3", f"{LLAMA}; {LLAMA}"),
         ("json", f"[{CALL},{CALL}]"),
     ],
@@ -98,6 +102,11 @@ def test_text_around_calls_stays(size):
         ("json", "```json\n[1]\n```"),
         ("llama3", '{"name": "x", "parameters": 3}'),
         ("mistral", "[TOOL_CALLS] none"),
+        ("mistral", "[TOOL_CALLS] no such thing{}"),
+        ("mistral", "[TOOL_CALLS]weather[ARGS]5"),
+        ("mistral", "[TOOL_CALLS]weather[BAD]{}"),
+        ("mistral", "[TOOL_CALLS][1, 2]"),
+        ("mistral", f"weather[ARGS]{WEATHER}"),
         ("mistral", "  [TOOL"),
         ("json", "  "),
     ],
@@ -135,6 +144,18 @@ def test_a_call_that_breaks_in_the_middle_loses_no_later_text():
 def test_cutting_changes_nothing(text, style):
     whole = parse(style, text, 1000)
     assert parse(style, text, 1) == parse(style, text, 3) == whole
+    if not whole[1]:
+        assert whole[0] == text
+
+
+MISTRALS = ["[TOOL_CALLS]", "f", "[ARGS]", "[CALL_ID]", "{", "}", '"', "\\", " ", "[", "]", ":", '{"name":"g"}']
+
+
+@given(st.lists(st.sampled_from(MISTRALS), max_size=14))
+def test_cutting_changes_nothing_for_mistral(parts):
+    text = "".join(parts)
+    whole = parse("mistral", text, 1000)
+    assert parse("mistral", text, 1) == parse("mistral", text, 4) == whole
     if not whole[1]:
         assert whole[0] == text
 

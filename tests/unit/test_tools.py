@@ -48,8 +48,8 @@ def test_the_choice_decides_what_is_offered():
         (chat(tool_choice="required"), "`tools` is empty", "tool_choice"),
         (chat(ADD, tool_choice="named", tool_name="sub"), "Tool with name sub not found", "tool_choice"),
         (chat(ADD, ADD), "two tools with the name add", "tools"),
-        (chat(Tool(name="a b")), "1 to 64 letters", "tools"),
-        (chat(Tool(name="x" * 65)), "1 to 64 letters", "tools"),
+        (chat(Tool(name="a b")), "1 to 128 letters", "tools"),
+        (chat(Tool(name="x" * 129)), "1 to 128 letters", "tools"),
         (
             chat(Tool(name="a", parameters="{")),
             "parameters of the tool a cannot be used: the schema is not JSON",

@@ -148,7 +148,7 @@ IMAGE = [{"role": "user", "content": [{"type": "image", "source": {}}]}]
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "`web_search_20250305` is a tool of"),
         ({"tools": [WEATHER, WEATHER]}, "two tools are called `weather`"),
         ({"tools": [{"name": "a b"}]}, "a tool's name has"),
-        ({"tools": [{"name": "a", "input_schema": [1]}]}, "the schema must be an object"),
+        ({"tools": [{"name": "a", "input_schema": [1]}]}, "a JSON schema that is an object"),
         ({"tool_choice": {"type": "any"}}, "only be given together with `tools`"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "x"}}, "'x' is none of the tools"),
         ({"tools": [WEATHER], "tool_choice": {"type": "odd"}}, "must be one of auto, any, tool, none"),
@@ -201,6 +201,13 @@ def test_a_call_that_was_cut() -> None:
     shown = json.loads(written(with_tool('{"city', reason=FinishReason.LENGTH)))
     assert shown["content"][1]["input"] == {}
     assert shown["stop_reason"] == "max_tokens"
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [('{"city":"Bonn"}', "tool_use"), ('{"city', "max_tokens")])
+def test_a_whole_call_counts_also_at_the_limit(arguments: str, reason: str) -> None:
+    events = with_tool(arguments, reason=FinishReason.LENGTH)
+    assert json.loads(written(events))["stop_reason"] == reason
+    assert f'"stop_reason":"{reason}"' in written(events, stream=True).decode()
 
 
 def test_a_stream() -> None:

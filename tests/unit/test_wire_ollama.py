@@ -148,7 +148,7 @@ def test_formats() -> None:
         (GENERATE, {"options": {"repeat_penalty": 0}}, "`repeat_penalty` must be >="),
         (CHAT, {"messages": [{"role": "odd"}]}, "messages[0].role: must be one of"),
         (CHAT, {"messages": [{"role": "user", "content": "a", "images": ["b"]}]}, "messages[0].images: the models"),
-        (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "take text only"),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "takes text only"),
         (CHAT, {"tools": [{"type": "odd", "function": {"name": "a"}}]}, "tools[0].type: must be `function`"),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pronto.catalog import entries
+from pronto.catalog.adapters import find
 from pronto.catalog.entries import FILE
 from pronto.core.errors import InvalidInput, ModelNotFound
 from pronto.core.model import Model
@@ -56,6 +57,13 @@ class Catalog:
                 raise ModelNotFound(name)
         if task is not None and task is not model.task and task not in _FITS.get(model.task, ()):
             raise InvalidInput(f"Model {model.id} has the task {model.task}, not {task}")
+        return model
+
+    def adapted(self, base: Model, name: str) -> Model:
+        """The model that is `base` with the adapter of this name. Raises ModelNotFound that names both."""
+        model = find(self._models, base, name)
+        if model is None:
+            raise ModelNotFound(base.id, name[:200])
         return model
 
     def get(self, id: str) -> Model:

@@ -1,5 +1,6 @@
 """From what a model's files say of themselves to task, engine, context and size; and whether it may be used at all."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -188,3 +189,9 @@ def size_text(parameters: int | None) -> str:
     unit, name = (1e9, "B") if parameters >= 999_500_000 else (1e6, "M") if parameters >= 999_500 else (1e3, "K")
     value = parameters / unit
     return (f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0")) + name
+
+
+def guess_bytes(size: str) -> int:
+    """Bytes of 16-bit weights from a size for people, "8B" or "110M"; 0 when it does not say."""
+    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*([KMB])\b", size)
+    return int(float(match[1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[match[2]] * 2) if match else 0

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pronto.catalog.adapters import over_base, source_of
 from pronto.catalog.names import check_id
 from pronto.core.model import EngineSettings, Model, Source
 from pronto.core.tasks import INTERNAL_TASKS, Task
@@ -27,6 +28,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     folder: str | None = None
     repo: str | None = None
     revision: str | None = None  # of the repo: a commit, branch or tag
+    base: str | None = None  # the id of the model that this is with an adapter
+    adapter: str | None = None  # a path that begins with `/` or `.`, or owner/name[@revision] of the Hub
     aliases: tuple[str, ...] = ()
     context: int | None = None  # tokens
     size: str = ""
@@ -106,13 +109,19 @@ def to_entry(table: Mapping[str, Any]) -> Entry:
         raise ValueError("`plan` is empty: please name the lowest plan that may use the model")
     if entry.repo is not None:
         check_repo(entry.repo, entry.revision)
+    if (entry.base is None) != (entry.adapter is None):
+        raise ValueError("`base` and `adapter` belong together: please set both")
+    if entry.adapter is not None:
+        adapter = source_of(entry.adapter)
+        if adapter.repo is not None:
+            check_repo(adapter.repo, adapter.revision, "adapter")
     return entry
 
 
-def check_repo(repo: str, revision: str | None = None) -> None:
+def check_repo(repo: str, revision: str | None = None, field: str = "repo") -> None:
     """Raises ValueError for what cannot be a repository of the Hub, or a revision of one."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", repo, re.ASCII) or ".." in repo:
-        raise ValueError(f"`repo` {repo!r} is not a repository of the Hub, like owner/name")
+        raise ValueError(f"`{field}` {repo!r} is not a repository of the Hub, like owner/name")
     if revision is not None and (not re.fullmatch(r"[\w./-]{1,128}", revision, re.ASCII) or ".." in revision):
         raise ValueError(f"`revision` {revision!r} is not a commit, branch or tag")
 
@@ -129,6 +138,8 @@ def to_model(entry: Entry) -> Model:
         engine=entry.engine,
         source=Source(folder=entry.folder, repo=entry.repo, revision=entry.revision),
         revision="",
+        base=entry.base,
+        adapter=source_of(entry.adapter) if entry.adapter is not None else None,
         plan=entry.plan,
         aliases=entry.aliases,
         context=entry.context,
@@ -157,10 +168,10 @@ def curated() -> Document:
 def merge(curated: Document, own: Document) -> Sequence[Entry]:
     """The operator's entries first, then the curated ones that they leave as they are. Raises ValueError."""
     known = {table["id"]: table for table in curated.tables}
-    own_entries = [to_entry(_over(known.get(table["id"], {}), table)) for table in own.tables]
-    taken = {entry.id for entry in own_entries}
-    rest = [to_entry(table) for table in curated.tables if table["id"] not in taken]
-    return [entry for entry in (*own_entries, *rest) if not entry.hidden]
+    tables = {table["id"]: _over(known.get(table["id"], {}), table) for table in own.tables}
+    tables |= {id: dict(table) for id, table in known.items() if id not in tables}
+    found = [to_entry(over_base(table, tables)) for table in tables.values()]
+    return [entry for entry in found if not entry.hidden]
 
 
 def index(curated: Document, own: Document) -> tuple[Sequence[Model], Mapping[str, Model]]:

@@ -4,10 +4,7 @@ Knows folders and manifests; it opens no weights and does no work itself.
 """
 
 import hashlib
-import importlib.metadata
 import json
-import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -15,14 +12,19 @@ from pathlib import Path
 
 import msgspec
 
-from pronto.catalog.detect import check, context_of, size_text
+from pronto.catalog.abilities import Abilities, read_abilities
+from pronto.catalog.adapters import adapted_revision
+from pronto.catalog.detect import check, context_of, guess_bytes, size_text
 from pronto.catalog.disk import Disk, folder_bytes
 from pronto.catalog.entries import COMMIT
+from pronto.catalog.exports import export_digest, replaced, touch
 from pronto.catalog.hub import Hub
 from pronto.catalog.names import key_of
-from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_folder
-from pronto.core.model import Model, State
+from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_folder, read_document
+from pronto.core.adapter import CONFIG, read_terms
+from pronto.core.model import Model, Source, State
 from pronto.core.request import Export, Pull
+from pronto.core.tasks import Task
 from pronto.engines import registry
 
 FRESH = 1.0  # seconds that `locate` trusts what it saw on the disk
@@ -34,7 +36,6 @@ _DISK_PER_PARAMETER = {
     "int8": 3.1,
     "int4": 2.7,
 }  # bytes at the fullest moment: the fp16 graph stands beside
-_EXPORTERS = {"openvino-export": ("openvino", "openvino-tokenizers", "optimum-intel")}  # packages that shape the result
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +73,7 @@ class Library:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._described: dict[tuple[str, str], Description] = {}
+        self._abilities: dict[tuple[str, str], Abilities] = {}  # by folder and revision
 
     def locate(self, model: Model) -> Model:
         """The model with revision, folder, exported and context filled in from disk; it looks once a second at most."""
@@ -93,12 +95,15 @@ class Library:
         if _needs_no_files(model):
             return ()
         if model.exported is not None:
-            _touch(Path(model.exported) / MANIFEST)
+            touch(Path(model.exported) / MANIFEST)
             return ()
-        if model.folder is None:
-            return (self._pull(model),)
+        if self._source(model)[1] is None:
+            return (self._pull(model, model.source, model.base or model.id),)
+        if model.folder is None and model.adapter is not None:
+            return (self._pull(model, model.adapter, model.id),)
         description = self._description(model)
         check(description)
+        self._check_adapter(model, description)
         return () if entry.exporter is None else (self._export(model, description, entry.exporter),)
 
     def state(self, model: Model) -> State:
@@ -121,7 +126,7 @@ class Library:
         Stops when `need` bytes are gained (None: removes all of them). Returns the bytes gained.
         """
         gained = 0
-        for folder in _replaced(self._exports):
+        for folder in replaced(self._exports):
             if need is not None and gained >= need:
                 break
             gained += folder_bytes(folder)
@@ -140,31 +145,42 @@ class Library:
 
     def _look(self, model: Model) -> Model:
         commit, folder = self._source(model)
-        is_own_export = folder is not None and (folder / MANIFEST).is_file()
+        adapter = None
+        if model.adapter is not None:
+            change, adapter = self._place(model.adapter, model.id)
+            commit = adapted_revision(commit, change) if commit and change else ""
+            folder = folder if adapter is not None else None
+        is_own_export = folder is not None and adapter is None and (folder / MANIFEST).is_file()
         exported = folder if is_own_export else self._exported(model, commit, folder)
         located = msgspec.structs.replace(
             model,
             revision=commit if folder or exported or _needs_no_files(model) else "",
             folder=str(folder) if folder else None,
+            adapter_folder=str(adapter) if adapter else None,
             exported=str(exported) if exported else None,
         )
         if folder is not None:
             located = self._completed(located)
+        if (place := exported or folder) is not None:
+            located = self._with_abilities(located, place)
         self._seen[model.id] = _Seen(model, located, self._clock() + FRESH)
         return located
 
     def _source(self, model: Model) -> tuple[str, Path | None]:
-        """(revision, folder of the files); "" and None for what is not here."""
-        if model.source.folder is not None:
-            folder = self._folders.path(model.source)
-            revision = self._folders.revision(model.source)
-            return revision, folder if revision else None
-        if model.source.repo is not None:
-            home = self._models / key_of(model.id)
-            commit = pinned(home, model.source.repo, model.source.revision)
-            folder = home / commit
-            return commit, folder if commit and folder.is_dir() else None
-        return hashlib.sha1(model.id.encode(), usedforsecurity=False).hexdigest(), None
+        """(revision, folder of the model's own files, those of the base where it has one); "" and None: not here."""
+        if _needs_no_files(model):
+            return hashlib.sha1(model.id.encode(), usedforsecurity=False).hexdigest(), None
+        return self._place(model.source, model.base or model.id)
+
+    def _place(self, source: Source, id: str) -> tuple[str, Path | None]:
+        """As `_source`. `id`: the model under which a repository is kept."""
+        if source.folder is not None:
+            revision = self._folders.revision(source)
+            return revision, self._folders.path(source) if revision else None
+        home = self._models / key_of(id)
+        commit = pinned(home, source.repo or "", source.revision)
+        folder = home / commit
+        return commit, folder if commit and folder.is_dir() else None
 
     def _completed(self, model: Model) -> Model:
         """Context and size from the files where the entry does not say. Faults are told when it is to be loaded."""
@@ -180,9 +196,23 @@ class Library:
             size=model.size or size_text(description.parameters),
         )
 
+    def _with_abilities(self, model: Model, folder: Path) -> Model:
+        key = (str(folder), model.revision)
+        if model.task is not Task.TEXT_GENERATION:
+            return model
+        if key not in self._abilities:
+            for stale in [other for other in self._abilities if other[0] == key[0]]:
+                del self._abilities[stale]
+            self._abilities[key] = read_abilities(folder)
+        found = self._abilities[key]
+        return msgspec.structs.replace(
+            model, chats=found.chats or model.chat_template is not None, infills=found.infills
+        )
+
     def _description(self, model: Model) -> Description:
         assert model.folder is not None
-        key = (model.folder, model.revision)
+        # One folder can be the base of several models.
+        key = (model.folder, self._source(model)[0] if model.base else model.revision)
         if key not in self._described:
             for stale in [other for other in self._described if other[0] == model.folder]:
                 del self._described[stale]
@@ -207,18 +237,26 @@ class Library:
         return None
 
     def _target(self, id: str, commit: str, weights: str, exporter: str) -> Path:
-        return self._exports / key_of(id) / f"{commit[:12]}-{weights}-{_digest(commit, weights, exporter)}"
+        return self._exports / key_of(id) / f"{commit[:12]}-{weights}-{export_digest(commit, weights, exporter)}"
 
-    def _pull(self, model: Model) -> Job:
-        work = self._hub.fetch(model.source, self._models / key_of(model.id))
-        if model.source.folder is not None or work is None:
-            raise ValueError(f"The folder of {model.id}, {model.source.folder}, is not there. Please check its path.")
-        commit = pinned(Path(work.target), work.repo, model.source.revision)
+    def _check_adapter(self, model: Model, description: Description) -> None:
+        if model.adapter_folder is None:
+            return
+        if MANIFEST in description.files:
+            raise ValueError(f"The base of {model.id} is an export. An adapter needs the model as it was published.")
+        read_terms(read_document(Path(model.adapter_folder) / CONFIG))
+
+    def _pull(self, model: Model, source: Source, id: str) -> Job:
+        work = self._hub.fetch(source, self._models / key_of(id))
+        if source.folder is not None or work is None:
+            raise ValueError(f"The folder of {model.id}, {source.folder}, is not there. Please check its path.")
+        commit = pinned(Path(work.target), work.repo, source.revision)
+        size = 0 if source is model.adapter else guess_bytes(model.size)  # an adapter's size is not known before
         room = self._disk.room()
-        if guess_bytes(model.size) > room:
-            room += self.prune(guess_bytes(model.size) - room)
+        if size > room:
+            room += self.prune(size - room)
         work = msgspec.structs.replace(work, revision=commit or work.revision, limit_bytes=max(0, room))
-        return Job(engine="pull", work=work, stage="pull", bytes=guess_bytes(model.size))
+        return Job(engine="pull", work=work, stage="pull", bytes=size)
 
     def _export(self, model: Model, description: Description, exporter: str) -> Job:
         weights = model.settings.weights or default_weights(description.parameters)
@@ -232,7 +270,7 @@ class Library:
                 f"Making {model.id} ready needs about {need / 1e9:.1f} GB of disk, and {max(0, room) / 1e9:.1f} GB may "
                 "be used. Please make room, raise `disk_mb`, or remove a model with `pronto models rm ID --files`."
             )
-        work = Export(folder=str(model.folder), target=str(target), weights=weights)
+        work = Export(folder=str(model.folder), target=str(target), weights=weights, adapter=model.adapter_folder)
         return Job(engine=exporter, work=work, stage="export", bytes=need)
 
 
@@ -253,45 +291,5 @@ def pinned(home: Path, repo: str, revision: str | None) -> str:
         return ""
 
 
-def guess_bytes(size: str) -> int:
-    """Bytes of 16-bit weights from a size for people, "8B" or "110M"; 0 when it does not say."""
-    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*([KMB])\b", size)
-    return int(float(match[1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[match[2]] * 2) if match else 0
-
-
 def _needs_no_files(model: Model) -> bool:
     return model.source.folder is None and model.source.repo is None
-
-
-def _digest(commit: str, weights: str, exporter: str) -> str:
-    parts = [commit, weights, *(f"{name} {_version(name)}" for name in _EXPORTERS.get(exporter, ()))]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
-
-_versions: dict[str, str] = {}
-
-
-def _version(package: str) -> str:
-    if package not in _versions:
-        try:
-            _versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            _versions[package] = "absent"
-    return _versions[package]
-
-
-def _replaced(exports: Path) -> list[Path]:
-    """Exports of which the same model has one that was used later; least recently used first."""
-    found = []
-    for home in exports.iterdir() if exports.is_dir() else ():
-        manifests = sorted(home.glob(f"*/{MANIFEST}"), key=lambda path: path.stat().st_mtime_ns)
-        found += manifests[:-1]
-    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
-
-
-def _touch(manifest: Path) -> None:
-    """Its time says when the export was last used. A source folder may be read-only."""
-    try:
-        os.utime(manifest)
-    except OSError:
-        return

@@ -4,25 +4,22 @@ import asyncio
 import functools
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
 import click
-import msgspec
 import typer
 
-from pronto.catalog import edit, entries
+from pronto.catalog import edit
+from pronto.catalog.adapters import text_of
 from pronto.catalog.catalog import Catalog
-from pronto.catalog.detect import Detected, detect, has_safetensors
-from pronto.catalog.entries import Entry
-from pronto.catalog.hub import Hub
+from pronto.catalog.detect import Detected
 from pronto.catalog.library import Library
-from pronto.catalog.sources import LocalFolder
+from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, place_of
 from pronto.cli.frame import AsJson, DataDir, read_settings
 from pronto.cli.live import live_states
 from pronto.cli.output import note, write_json, write_rows
-from pronto.core.model import Model, Source, State
-from pronto.core.tasks import INTERNAL_TASKS, Task
+from pronto.core.model import Model, State
+from pronto.core.tasks import Task
 from pronto.engines import registry
 from pronto.observe import configure_logging
 from pronto.settings import Settings
@@ -30,8 +27,6 @@ from pronto.settings import Settings
 app = typer.Typer(help="The models of this server.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
-
-_CONVERT = "`pronto models pull ID --convert` turns them into safetensors once, in a closed-off process."
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")]
 _Asked = ParamSpec("_Asked")
@@ -84,8 +79,12 @@ def list_models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 def add_model(
     id: Id,
     source: Annotated[
-        str, typer.Option("--source", help="A folder, or a repository of the Hub: owner/name[@revision].")
-    ],
+        str | None, typer.Option("--source", help="A folder, or a repository of the Hub: owner/name[@revision].")
+    ] = None,
+    base: Annotated[str | None, typer.Option(metavar="ID", help="With --adapter: the model that it changes.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="Instead of --source: a LoRA adapter, as a folder or a repository of the Hub.")
+    ] = None,
     plan: Annotated[Plan | None, typer.Option(help="The lowest plan that may use it. [default: free]")] = None,
     context: Annotated[int | None, typer.Option(min=1, help="Tokens of prompt and answer together.")] = None,
     task: Annotated[
@@ -107,13 +106,15 @@ def add_model(
 ) -> None:
     """Add a model from a folder of this machine or from the Hub, or change one. A running server sees it at once."""
     settings = read_settings(data_dir=data_dir)
-    place = _place(source)
-    detected, remark = _detect(settings, place, is_told=task is not None)
+    if (base is None) != (adapter is None) or (source is None) == (base is None):
+        raise ValueError("Please say where the model is: --source, or --base and --adapter.")
+    place = place_of(source) if source is not None else None
+    detected, remark = look_at(settings, place, is_told=task is not None) if place is not None else (None, "")
     given = {
         "plan": plan,
         "context": context,
         "task": task or (detected.task if detected else None),
-        "engine": _known_engine(engine, detected),
+        "engine": known_engine(engine, detected),
         "aliases": tuple(alias) if alias else None,
         "weights": weights,
         "precision": precision,
@@ -123,7 +124,11 @@ def add_model(
         "prefix_cache": not no_prefix_cache,
         "size": detected.size if detected and detected.size else None,
     }
-    entry = _entry(id, place, {name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    if place is not None:
+        entry = new_entry(id, place, given)
+    else:
+        entry = adapter_entry(Catalog(settings.data_dir), id, base or "", adapter or "", given)
     edit.save(settings.data_dir, entry, is_default=default)
     catalog, library = _open(settings)
     row = _row(library, catalog.get(id), {})
@@ -188,50 +193,6 @@ def _open(settings: Settings) -> tuple[Catalog, Library]:
     return catalog, library
 
 
-def _place(source: str) -> Source:
-    """A folder when there is one of that name, else a repository. Raises ValueError."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return Source(folder=str(folder.resolve()))
-    repo, _, revision = source.partition("@")
-    if source.startswith((".", "/", "~")) or source.count("/") > 1:
-        raise ValueError(f"There is no folder {source}. Please check the path.")
-    entries.check_repo(repo, revision or None)
-    return Source(repo=repo, revision=revision or None)
-
-
-def _detect(settings: Settings, place: Source, *, is_told: bool) -> tuple[Detected | None, str]:
-    """What the files say, and a note for the user. Raises ValueError when they are refused.
-
-    A repository of the Hub is looked at where the Hub can be reached; what it holds is checked again after the pull.
-    """
-    if place.folder is not None:
-        return detect(LocalFolder(settings.data_dir).describe(place)), ""
-    try:
-        description = Hub(settings.hub_endpoint, settings.hub_token).describe(place)
-    except ValueError as error:
-        kind = "as you said" if is_told else "taken as text-generation"
-        return None, f"Note: its files were not looked at ({str(error).rstrip('.')}). It is {kind} for now."
-    remark = "" if has_safetensors(description) else f"Note: its weights are pickled. {_CONVERT}"
-    return detect(description, with_pickled=True), remark
-
-
-def _known_engine(name: str | None, detected: Detected | None) -> str | None:
-    """The engine that was asked for, else the one that fits. Raises ValueError for a name that is no engine's."""
-    offered = sorted(known for known, entry in registry.ENTRIES.items() if not entry.tasks & INTERNAL_TASKS)
-    if name is not None and name not in offered:
-        raise ValueError(f"There is no engine {name!r}. Please choose one of {', '.join(offered)}.")
-    return name or (detected.engine if detected else None)
-
-
-def _entry(id: str, place: Source, given: dict[str, Any]) -> Entry:
-    """The curated entry of this id, if there is one, with what was given over it. Raises ValueError."""
-    curated = next((table for table in entries.curated().tables if table["id"] == id), {"id": id})
-    kept = {name: value for name, value in curated.items() if name not in ("folder", "repo", "revision")}
-    where = {name: value for name, value in msgspec.to_builtins(place).items() if value is not None}
-    return entries.to_entry({**kept, **given, **where})
-
-
 def _row(library: Library, model: Model, live: dict[str, str]) -> dict[str, Any]:
     located = library.locate(model)
     state = live.get(model.id) or library.state(model).value
@@ -247,6 +208,8 @@ def _row(library: Library, model: Model, live: dict[str, str]) -> dict[str, Any]
         "aliases": list(model.aliases),
         "use": model.use,
         "source": model.source.folder or model.source.repo or "",
+        "base": model.base,
+        "adapter": text_of(model.adapter) if model.adapter is not None else None,
     }
 
 

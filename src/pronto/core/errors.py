@@ -54,11 +54,15 @@ class MethodNotAllowed(ProntoError):
 
 
 class ModelNotFound(NotFound):
-    """The catalog has no model of this id."""
+    """The catalog has no model of this id, or no entry that is this model with this adapter."""
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"Model {model} does not exist")
+    def __init__(self, model: str, adapter: str | None = None) -> None:
+        missing = f"Model {model} does not exist"
+        if adapter is not None:
+            missing = f"Model {model} has no adapter {adapter}: the operator adds one with `pronto models add`"
+        super().__init__(missing)
         self.model = model
+        self.adapter = adapter
 
 
 class InvalidInput(ProntoError):

@@ -63,5 +63,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     preload: bool = False
     pin: bool = False
     settings: EngineSettings = EngineSettings()
+    base: str | None = None  # the id of the model that this is with an adapter; `source` is then the base's
+    adapter: Source | None = None
+    adapter_folder: str | None = None  # where the adapter's files are on this machine; None: not pulled
+    chats: bool | None = None  # whether it takes conversations; None: its files are not here
+    infills: bool | None = None  # whether it fills in between a prefix and a suffix
     folder: str | None = None  # where the source's files are on this machine; None: not pulled
     exported: str | None = None  # where the exported files are; None: not exported, or the engine needs none

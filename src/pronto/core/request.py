@@ -151,6 +151,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, tag="export"):
     folder: str
     target: str
     weights: str  # int8 | fp16 | int4
+    adapter: str | None = None  # a folder of PEFT's files, to be added into the weights
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):

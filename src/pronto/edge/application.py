@@ -6,6 +6,7 @@ Pure ASGI: no middleware stands between a stream and its server.
 import random
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -20,16 +21,14 @@ from pronto.edge.health import Health
 from pronto.edge.inference import Exchange, Inference
 from pronto.edge.page_table import Handler, page_table
 from pronto.edge.ports import Rooms
-from pronto.edge.routes import Match, Routes
+from pronto.edge.routes import Match, Routes, writer_of
 from pronto.edge.streaming import send_whole
 from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
-from pronto.wire.faults import respond
 from pronto.wire.hf.dialect import HfDialect
 from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
-from pronto.wire.openai.errors import respond as openai_respond
 from pronto.wire.openai.responses import ResponsesDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
@@ -56,8 +55,16 @@ _PREFLIGHT: Headers = [
 class Application:
     """`health.is_ready` is for whoever stops the server."""
 
-    def __init__(self, inference: Inference, pages: dict[str, Handler], health: Health, rng: random.Random) -> None:
+    def __init__(
+        self,
+        dialects: Mapping[str, Dialect],
+        inference: Inference,
+        pages: dict[str, Handler],
+        health: Health,
+        rng: random.Random,
+    ) -> None:
         self._routes, self._inference, self._pages = Routes(), inference, pages
+        self._dialects = dialects  # they write the errors of paths and pages, too
         self._rng = rng
         self._hosts: set[str] = set()  # those that were found to be well-formed
         self.health = health
@@ -74,6 +81,7 @@ class Application:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         client = scope.get("client")
         ADDRESS.set(client[0] if client else "")
+        is_single = len(headers) == len(scope["headers"])  # no name is there twice
         request_id = headers.get("x-request-id", "")
         if not request_id or _REQUEST_ID.fullmatch(request_id) is None:
             # Not from the system's source: asking it lets go of the interpreter lock, 50 µs when a thread is busy.
@@ -81,7 +89,8 @@ class Application:
             headers["x-request-id"] = request_id  # some formats repeat it in the bodies of errors
         extra = [(b"x-request-id", request_id.encode()), *_CORS]
         try:
-            self._check_host(scope["headers"], headers)
+            if not is_single or headers.get("host", "") not in self._hosts:
+                self._check_host(scope["headers"])
             if scope["method"] == "OPTIONS":
                 await send_whole(send, 204, _preflight(headers) + extra, b"")
                 return
@@ -90,24 +99,24 @@ class Application:
                 await self._page(match, scope, receive, _with_headers(send, extra))
                 return
         except ProntoError as error:
-            write = openai_respond if _is_openai(scope["path"]) else respond
-            response = write(error, headers)
+            response = self._writer(scope["path"], headers).encode_error(error, headers)
             await send_whole(send, response.status, response.headers + extra, response.body)
             return
         await self._inference.serve(Exchange(match, headers, request_id, extra, (receive, send)))
 
-    def _check_host(self, pairs: Headers, headers: dict[str, str]) -> None:
-        host = headers.get("host")
-        is_known = host is None or host in self._hosts
-        if is_known and len(pairs) == len(headers):  # nothing is there twice
-            return
+    def _writer(self, path: str, headers: dict[str, str]) -> Dialect:
+        name = writer_of(path)
+        if name == "openai-chat" and "anthropic-version" in headers:
+            name = "anthropic"  # the lists of models are at one address for both
+        return self._dialects[name]
+
+    def _check_host(self, pairs: Headers) -> None:
         hosts = [value for name, value in pairs if name == b"host"]
         if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
             raise bad_host()
-        if host is not None:
-            if len(self._hosts) >= KNOWN_HOSTS:
-                self._hosts.clear()
-            self._hosts.add(host)
+        if len(self._hosts) >= KNOWN_HOSTS:
+            self._hosts.clear()
+        self._hosts.update(host.decode() for host in hosts)
 
     async def _page(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path_params"] = {"model": match.model}
@@ -146,11 +155,7 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
     health = Health(rooms.gateway, settings, rooms.metrics)
     inference = Inference(rooms, dialects)
     pages = page_table(rooms, health, inference.running)
-    return Application(inference, pages, health, rng or random.Random())
-
-
-def _is_openai(path: str) -> bool:
-    return "/v1/" in path
+    return Application(dialects, inference, pages, health, rng or random.Random())
 
 
 def _preflight(headers: dict[str, str]) -> Headers:

@@ -3,7 +3,6 @@
 Knows no request for inference; the shapes are those that huggingface_hub 0.16 to 2.4 and @huggingface/inference read.
 """
 
-import re
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,8 +22,6 @@ PAGE = 1000  # models on one page of the list, as on the Hub
 
 _TEXT_TASKS = frozenset({Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION, Task.IMAGE_TEXT_TO_TEXT})
 _EMBEDDING_TASKS = frozenset({Task.FEATURE_EXTRACTION, Task.SENTENCE_SIMILARITY})
-# Whether there is a chat template is known only once a model's files are here; its name and its one line say it before.
-_CHATS = re.compile(r"chat|instruct|assistant|conversation|(?:^|[-_/])it(?:$|[-_/])", re.IGNORECASE)
 # The names that the old service gave to what served a model, by which clients list the models that are there.
 _FRAMEWORKS = {
     "text-generation-inference": _TEXT_TASKS,
@@ -120,7 +117,7 @@ def _model(info: ModelInfo) -> dict[str, Any]:
 
 def _tasks(info: ModelInfo) -> list[str]:
     """What the model can be asked for, its own task first."""
-    if info.task in _TEXT_TASKS and (_CHATS.search(info.id) or _CHATS.search(info.use)):
+    if info.task in _TEXT_TASKS and info.chats:
         return [info.task, "conversational"]
     if info.task in _EMBEDDING_TASKS:
         return [info.task, *(_EMBEDDING_TASKS - {info.task})]

@@ -81,15 +81,15 @@ class OllamaPages:
         }
 
     def _shown(self, info: ModelInfo) -> dict[str, Any]:
-        # The catalog tells in words which models fill in; Ollama's clients look for the word `.Suffix`.
-        fills_in = "infill" in info.use
+        can = ["completion", *(["tools"] if info.chats else []), *(["insert"] if info.infills else [])]
         return {
             "modelfile": f"# {info.use}\nFROM {info.id}",
             "parameters": "",
-            "template": "{{ .Prompt }}{{ .Suffix }}" if fills_in else "{{ .Prompt }}",
+            # Ollama's clients look for the word `.Suffix`.
+            "template": "{{ .Prompt }}{{ .Suffix }}" if info.infills else "{{ .Prompt }}",
             "details": _details(info),
             "model_info": {"general.architecture": "pronto", "pronto.context_length": info.context or 0},
-            "capabilities": ["completion", "tools", "insert"] if fills_in else ["completion", "tools"],
+            "capabilities": can,
             "modified_at": self._started,
         }
 

@@ -181,6 +181,25 @@ TABLE: tuple[Route, ...] = (
     Route(name="ollama-show", method="POST", path="/api/show", summary="One model, in the format of Ollama."),
 )
 
+# Whose shape an error has that comes before any dialect reads the request, or out of a page: the first that fits.
+_WRITERS = (
+    (re.compile(r"/v1/+messages(?:/|$)|^/+anthropic/"), "anthropic"),
+    (re.compile(r"/v1/"), "openai-chat"),
+    # Ollama's clients ask for more than is in the table.
+    (
+        re.compile(
+            r"^/+api/(?:generate|chat|tags|ps|version|show|create|copy|delete|pull|push|embed|embeddings|blobs)(?:/|$)"
+        ),
+        "ollama",
+    ),
+)
+
+
+def writer_of(path: str) -> str:
+    """The dialect that writes errors at this path, whether anything is there or not."""
+    return next((dialect for pattern, dialect in _WRITERS if pattern.search(path)), "hf")
+
+
 REMEMBERED = 1024  # requests whose route is not looked for again
 REMEMBERED_PATH = 256  # characters
 

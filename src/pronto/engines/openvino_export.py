@@ -14,11 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pronto.core.adapter import CONFIG, WEIGHTS
 from pronto.core.events import Completed, Done, Output, Progress
 from pronto.core.model import Model
 from pronto.core.request import Export, InferenceRequest
 from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
-from pronto.engines.text import manifest, staging
+from pronto.engines.text import lora, manifest, staging
 from pronto.engines.text.source import SourceFacts, inspect_source
 
 STAGES = ("wait", "read", "export", "compress", "write")
@@ -143,10 +144,11 @@ def export(work: Export, enter: Enter) -> str:
             manifest.verify(target)
             return "it was there already"
         facts = inspect_source(folder)
+        adapter = Path(work.adapter) if work.adapter else None
         staging.check_space(target, _disk_needed(facts, work.weights))
         with staging.staged(target) as part:
-            _convert(folder, part, work.weights, enter)
-            manifest.write(part, _origin(folder, facts, work.weights))
+            _convert(work, part, enter)
+            manifest.write(part, _origin(folder, facts, work.weights, adapter))
     return f"{facts.parameters} parameters as {work.weights}"
 
 
@@ -156,8 +158,9 @@ def _disk_needed(facts: SourceFacts, weights: str) -> int:
     return int(facts.parameters * (_BYTES["fp16"] + compressed)) + 64 * 2**20
 
 
-def _origin(folder: Path, facts: SourceFacts, weights: str) -> manifest.Origin:
+def _origin(folder: Path, facts: SourceFacts, weights: str, adapter: Path | None) -> manifest.Origin:
     small = [path for path in sorted(folder.iterdir()) if path.suffix == ".json" and path.is_file()]
+    small += [adapter / CONFIG, adapter / WEIGHTS] if adapter is not None else []
     return manifest.Origin(
         weights=weights,
         parameters=facts.parameters,
@@ -168,19 +171,20 @@ def _origin(folder: Path, facts: SourceFacts, weights: str) -> manifest.Origin:
     )
 
 
-def _convert(folder: Path, part: Path, weights: str, enter: Enter) -> None:
+def _convert(work: Export, part: Path, enter: Enter) -> None:
+    folder = Path(work.folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns by the dozen about constants that are meant to be constants
         enter("read")
-        tokenizer, model = _read(folder)
+        tokenizer, model = _read(folder, work.adapter)
         enter("export")
         _export_graph(model, tokenizer, part)
         del model
         gc.collect()
         _export_graph(_probe(folder), tokenizer, part / "probe")
         enter("compress")
-        if weights != "fp16":
-            _compress(part / _XML, weights)
+        if work.weights != "fp16":
+            _compress(part / _XML, work.weights)
         enter("write")
         _write_tokenizers(tokenizer, folder, part)
 
@@ -193,14 +197,18 @@ def _stay_offline() -> None:
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # an import of it fails: the tools do without
 
 
-def _read(folder: Path) -> tuple[Any, Any]:
+def _read(folder: Path, adapter: str | None) -> tuple[Any, Any]:
     _stay_offline()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     closed: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(str(folder), **closed)
-    model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float16, use_safetensors=True, **closed)
+    # An adapter is added to the weights as they were published, and the sum is rounded once.
+    dtype = torch.float16 if adapter is None else "auto"
+    model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, use_safetensors=True, **closed)
+    if adapter is not None:
+        lora.merge(model, Path(adapter))
     return tokenizer, model.eval()
 
 

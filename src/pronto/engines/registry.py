@@ -30,7 +30,7 @@ ENTRIES = {
             target="pronto.engines.echo:EchoEngine",
             tasks=_TEXT,
             ignored=frozenset({"typical_p"}),
-            refused=frozenset({"top_n_tokens", "decoder_input_details", "adapter_id", "watermark", "grammar"}),
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
         ),
         EngineEntry(
             name="openvino",
@@ -38,7 +38,7 @@ ENTRIES = {
             tasks=_TEXT,
             exporter="openvino-export",
             ignored=frozenset({"typical_p"}),
-            refused=frozenset({"top_n_tokens", "decoder_input_details", "adapter_id", "watermark"}),
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(

@@ -5,10 +5,11 @@ from typing import Protocol
 
 import msgspec
 
+from pronto.catalog.abilities import guess_chats, guess_infills
 from pronto.core.errors import ModelFailed, ModelNotFound
 from pronto.core.events import Waiting
 from pronto.core.model import Model, State
-from pronto.core.request import Options
+from pronto.core.request import InferenceRequest, Options, TextGeneration
 from pronto.core.tasks import Task
 from pronto.engines import registry
 from pronto.fleet.deployment import Deployment
@@ -22,6 +23,8 @@ class Catalog(Protocol):
     def default(self) -> str | None: ...
 
     def resolve(self, name: str, task: Task | None) -> Model: ...
+
+    def adapted(self, base: Model, name: str) -> Model: ...
 
     def list(self) -> Sequence[Model]: ...
 
@@ -42,6 +45,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_input_tokens: int
     max_concurrent_requests: int
     loaded: bool
+    chats: bool = False  # by the model's files; guessed from its name where they are not here
+    infills: bool = False
     aliases: tuple[str, ...] = ()
     estimated_time: float | None = None  # seconds until it is loaded, while it is not
     progress: float | None = None
@@ -67,6 +72,13 @@ class Models:
     def resolve(self, name: str, task: Task | None = None) -> Model:
         """Raises ModelNotFound, InvalidInput for a task that does not fit."""
         return self._locate(self._catalog.resolve(name, task))
+
+    def asked(self, request: InferenceRequest) -> Model:
+        """The model that answers, which is another one where the request names an adapter. Raises as `resolve`."""
+        name = request.work.adapter if isinstance(request.work, TextGeneration) else None
+        if name is None:
+            return self.resolve(request.model, request.task)
+        return self._locate(self._catalog.adapted(self._catalog.resolve(request.model, request.task), name))
 
     def ready(self, model: Model, options: Options) -> AsyncGenerator[Waiting | Deployment, None]:
         """See Fleet.ready. Raises ModelFailed for a model whose engine this version does not have."""
@@ -121,6 +133,8 @@ class Models:
             max_input_tokens=max(0, (context or 0) - 1),
             max_concurrent_requests=capabilities.slots if capabilities else 0,
             loaded=state.state is State.LOADED,
+            chats=guess_chats(model.id, model.use) if model.chats is None else model.chats,
+            infills=guess_infills(model.use) if model.infills is None else model.infills,
             aliases=model.aliases,
             estimated_time=state.estimated_time,
             progress=state.progress,

@@ -56,7 +56,7 @@ class Gateway:
         """Answer a request. Every refusal is raised as a ProntoError before Started."""
         if not self.is_accepting:
             raise Draining()
-        model = self.models.resolve(request.model, request.task)
+        model = self.models.asked(request)
         plan = self._rules.check(caller, model)
         hold = await self.limits.enter(caller, plan)
         try:

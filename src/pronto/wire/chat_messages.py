@@ -8,17 +8,12 @@ import msgspec
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Message, Tool
 from pronto.wire.json_body import null
+from pronto.wire.json_text import read_arguments
+from pronto.wire.message_text import Content, read_text
 from pronto.wire.tool_schema import check_tools, read_tool
 
 MAX_MESSAGES = 10_000
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
-
-
-class PartBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a message's content."""
-
-    type: str
-    text: str | None = None
 
 
 class FunctionBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +34,7 @@ class MessageBody(msgspec.Struct, frozen=True, kw_only=True):
     """One message. `tool_name` is Ollama's name of the tool that answers."""
 
     role: str
-    content: str | list[PartBody] | None = None
+    content: Content = None
     tool_calls: list[CalledBody] | None = None
     tool_call_id: str | None = None
     name: str | None = None
@@ -92,36 +87,15 @@ def _message(body: MessageBody, place: str) -> Message:
         raise InvalidInput(f"{place}.images: the models served here take text only.", "messages")
     return Message(
         role=role,
-        content=_content(body.content, place),
-        tool_calls=tuple(_called(call, index, place) for index, call in enumerate(body.tool_calls or ())),
+        content=read_text(body.content, f"{place}.content", "messages"),
+        tool_calls=tuple(
+            _called(call, f"{place}.tool_calls[{at}]", at) for at, call in enumerate(body.tool_calls or ())
+        ),
         tool_call_id=body.tool_call_id,
         name=body.name or body.tool_name,
     )
 
 
-def _content(content: str | list[PartBody] | None, place: str) -> str:
-    if not isinstance(content, list):
-        return content or ""
-    for index, part in enumerate(content):
-        if part.type != "text" or part.text is None:
-            raise InvalidInput(
-                f"{place}.content[{index}]: is of type {part.type[:40]!r}, but the models served here take text only.",
-                "messages",
-            )
-    return "".join([part.text or "" for part in content])
-
-
-def _called(call: CalledBody, index: int, place: str) -> CalledTool:
-    given = call.function.arguments
-    try:
-        text = bytes(given).decode()
-        value = msgspec.json.decode(given)
-        if value is None:
-            text, value = "{}", {}
-        elif isinstance(value, str):
-            text, value = value, msgspec.json.decode(value.encode())
-    except (ValueError, RecursionError):
-        raise InvalidInput(f"{place}.tool_calls[{index}]: the arguments are not valid JSON.", "messages") from None
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{place}.tool_calls[{index}]: the arguments must be an object.", "messages")
-    return CalledTool(id=call.id or f"call_{index}", name=call.function.name, arguments=text)
+def _called(call: CalledBody, place: str, index: int) -> CalledTool:
+    arguments = read_arguments(call.function.arguments, place, "messages")
+    return CalledTool(id=call.id or f"call_{index}", name=call.function.name, arguments=arguments)

@@ -6,9 +6,8 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import Grammar
+from pronto.wire.json_text import MAX_BYTES, MAX_DEPTH, is_deeper
 
-MAX_BYTES = 16 * 1024
-MAX_DEPTH = 16
 _SCHEMA_TYPES = ("json", "json_object", "json_schema")
 
 
@@ -38,7 +37,7 @@ def read_grammar(body: GrammarBody) -> Grammar:
         raise _invalid("a JSON schema must be an object")
     if "properties" not in value:
         raise _invalid("Grammar must have a 'properties' field")
-    if _depth(value) > MAX_DEPTH:
+    if is_deeper(value, MAX_DEPTH):
         raise _invalid(f"it is nested more than {MAX_DEPTH} deep")
     return Grammar("json_schema", msgspec.json.encode(value).decode())
 
@@ -48,13 +47,6 @@ def _value(document: bytes | msgspec.Raw) -> Any:
         return msgspec.json.decode(document)
     except (ValueError, RecursionError):
         raise _invalid("its value is not valid JSON") from None
-
-
-def _depth(value: Any, depth: int = 1) -> int:
-    if depth > MAX_DEPTH or not isinstance(value, dict | list):
-        return depth
-    inner = value.values() if isinstance(value, dict) else value
-    return max((_depth(item, depth + 1) for item in inner), default=depth)
 
 
 def _invalid(reason: str) -> InvalidInput:

@@ -60,8 +60,13 @@ note("tools", lambda: answer(ask(strict, messages=ASK, tools=[WEATHER], max_toke
 note("tools_stream", lambda: streamed(messages=ASK, tools=[WEATHER], max_tokens=len(CALL)))
 
 
+# Anthropic's format has no seed, and random weights like long strings: two cities are enough to choose from.
+CITIES = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}
+
+
 def forced(choice):
-    return answer(ask(model=chat, tools=[WEATHER], tool_choice=choice, max_tokens=200, **sampled(1.0)))
+    tool = {**WEATHER, "input_schema": {**CITIES, "additionalProperties": False}}
+    return answer(ask(model=chat, tools=[tool], tool_choice=choice, max_tokens=1000, **sampled(1.0)))
 
 
 note("tools_any", lambda: forced({"type": "any"}))

@@ -29,7 +29,8 @@ if old:
     note("bad_token", lambda: HuggingFaceEndpoint(model=f"{url}/models/{echo}", huggingfacehub_api_token="hf_wrong"))
 if not old:
     speaker = ChatHuggingFace(llm=endpoint(echo, max_new_tokens=11, temperature=None, top_p=None), temperature=0.0)
-    caller = ChatHuggingFace(llm=endpoint(echo, max_new_tokens=len(CALL)), temperature=0.0, max_tokens=len(CALL))
+    plain = endpoint(echo, max_new_tokens=len(CALL), temperature=None, top_p=None)
+    caller = ChatHuggingFace(llm=plain, temperature=0.0, max_tokens=len(CALL))
     note("chat", lambda: speaker.invoke("Hello there", max_tokens=11).content)
     note("chat_stream", lambda: "".join(piece.content for piece in speaker.stream("Hello there", max_tokens=11)))
     bound = caller.bind_tools([TOOL])

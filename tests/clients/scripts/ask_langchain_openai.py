@@ -24,7 +24,7 @@ def model(name, **more):
 
 parrot = model(echo, max_tokens=11)
 bound = model(echo, max_tokens=len(CALL)).bind_tools([TOOL])
-lively = model(chat, max_tokens=300, temperature=1.0, seed=3)
+lively = model(chat, max_tokens=1000, temperature=1.0, seed=3)
 
 
 def streamed(messages, by):

@@ -69,9 +69,9 @@ note("several", lambda: [choice.index for choice in ask(max_tokens=4, n=2, seed=
 note("stopped", lambda: answer(ask(max_tokens=11, stop=["the"])))
 note("tools", lambda: answer(ask(strict, messages=ASK_TOOL, tools=[TOOL], max_tokens=len(CALL))))
 note("tools_stream", lambda: streamed(ask(messages=ASK_TOOL, tools=[TOOL], max_tokens=len(CALL), stream=True)))
-note("tools_forced", lambda: answer(ask(model=chat, tools=[TOOL], tool_choice="required", max_tokens=200, **LIVELY)))
+note("tools_forced", lambda: answer(ask(model=chat, tools=[TOOL], tool_choice="required", max_tokens=1000, **LIVELY)))
 named = {"type": "function", "function": {"name": "get_weather"}}
-note("tools_named", lambda: answer(ask(model=chat, tools=[TOOL], tool_choice=named, max_tokens=200, **LIVELY)))
+note("tools_named", lambda: answer(ask(model=chat, tools=[TOOL], tool_choice=named, max_tokens=1000, **LIVELY)))
 note("tools_off", lambda: answer(ask(messages=ASK_TOOL, tools=[TOOL], tool_choice="none", max_tokens=len(CALL))))
 
 
@@ -81,7 +81,7 @@ def parsed():
 
 
 def any_json():
-    reply = ask(model=chat, response_format={"type": "json_object"}, max_tokens=200, **LIVELY)
+    reply = ask(model=chat, response_format={"type": "json_object"}, max_tokens=1000, **LIVELY)
     return [reply.choices[0].finish_reason, reply.choices[0].message.content]
 
 

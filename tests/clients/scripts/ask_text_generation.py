@@ -1,11 +1,12 @@
 """text-generation, the Python client of text-generation-inference: it sends the token as a header of ours."""
 
+import asyncio
 from importlib.metadata import version
 
-from text_generation import Client
-from text_generation.types import Grammar, Message
+from text_generation import AsyncClient, Client
+from text_generation.types import Grammar, Message, Tool
 
-from report import HELLO, chat, echo, finish, found, note, token, url
+from report import ASK_TOOL, CALL, HELLO, TOOL, chat, echo, finish, found, note, token, url
 
 found["version"] = version("text-generation")
 headers = {"Authorization": f"Bearer {token}"}
@@ -39,6 +40,31 @@ def chatted():
     return ["".join(chunk.choices[0].delta.content or "" for chunk in chunks), chunks[-1].choices[0].finish_reason]
 
 
+ASKED = {
+    "messages": [Message(**message) for message in ASK_TOOL],
+    "tools": [Tool(**TOOL)],
+    "max_tokens": len(CALL),
+    "temperature": 0.0,
+}
+
+
+def chatted_with_tools():
+    chunks = list(parrot.chat(**ASKED, stream=True))
+    calls = [chunk.choices[0].delta.tool_calls for chunk in chunks if chunk.choices[0].delta.tool_calls]
+    return [calls[0].function.name, "".join(call.function.arguments for call in calls)]
+
+
+def called():
+    reply = parrot.chat(**ASKED)
+    return [call["function"] for call in reply.choices[0].message.tool_calls]
+
+
+async def chatted_async():
+    client = AsyncClient(f"{url}/models/{echo}", headers=headers, timeout=60)
+    chunks = [chunk async for chunk in await client.chat(messages, temperature=0.0, max_tokens=11, stream=True)]
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+
 note("generate", lambda: generated(parrot.generate("Hello", max_new_tokens=10)))
 note("generate_root", lambda: generated(root.generate("Hello", max_new_tokens=6)))
 note(
@@ -56,6 +82,9 @@ note("stream", streamed)
 note("chat", lambda: answer(parrot.chat(messages, temperature=0.0, max_tokens=11)))
 note("chat_root", lambda: answer(root.chat(messages, temperature=0.0, max_tokens=6)))
 note("chat_stream", chatted)
+note("chat_stream_async", lambda: asyncio.run(chatted_async()))
+note("tools_stream", chatted_with_tools)
+note("tools", called)
 
 note("bad_value", lambda: parrot.generate("x", max_new_tokens=100_000))
 note("bad_value_stream", lambda: list(parrot.generate_stream("x", max_new_tokens=100_000)))

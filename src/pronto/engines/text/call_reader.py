@@ -133,6 +133,39 @@ class CallReader:
             self._pending, self._has_arguments = _object_in_string(text), True
 
 
+class ArgumentsReader:
+    """Fed the characters of the arguments alone: an object, for a call whose name is known from elsewhere.
+
+    Raises NoCall for what is no object.
+    """
+
+    __slots__ = ("_is_escaped", "_is_quoted", "_nesting", "has_begun", "is_over", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.has_begun = self.is_over = False
+        self._nesting: list[str] = []
+        self._is_quoted = self._is_escaped = False
+
+    def feed(self, character: str) -> str:
+        """The part of the arguments' text that may leave now."""
+        if self._is_quoted:
+            if character == '"' and not self._is_escaped:
+                self._is_quoted = False
+            self._is_escaped = character == "\\" and not self._is_escaped
+        elif not self.has_begun and character != "{":
+            raise NoCall
+        elif character == '"':
+            self._is_quoted = True
+        elif character in _PAIRS:
+            self.has_begun = True
+            self._nesting.append(_PAIRS[character])
+        elif character in "}]" and self._nesting.pop() != character:
+            raise NoCall
+        self.is_over = not self._nesting
+        return character
+
+
 def _parse(text: str) -> Any:
     try:
         return json.loads(text, strict=False)

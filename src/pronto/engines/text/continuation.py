@@ -6,6 +6,7 @@ from pronto.core.events import FinishReason, Token, ToolCall
 from pronto.core.request import TextGeneration
 from pronto.engines.text.answer import sorter_of
 from pronto.engines.text.detokenize import Detokenizer
+from pronto.engines.text.json_end import JsonEnd
 from pronto.engines.text.stop import StopMatcher
 
 
@@ -26,6 +27,7 @@ class Continuation:
         "_eos",
         "_feed",
         "_flush",
+        "_json",
         "_limit",
         "_literal",
         "_sorter",
@@ -48,6 +50,8 @@ class Continuation:
         if work.stop_ids:
             self._special, self._eos = self._special | set(work.stop_ids), self._eos | set(work.stop_ids)
         self._stops = StopMatcher(work.stop, keep=work.keep_stop) if work.stop else None
+        is_json = work.grammar is not None and work.grammar.kind == "json_schema"
+        self._json = JsonEnd() if is_json else None
         self._sorter = sorter_of(work, choice, seed)
         self._spoken: frozenset[int] = frozenset()  # special tokens that structure the answer
         self.calls: list[ToolCall] = []  # pieces of tool calls that came with the last ids; whoever takes them clears
@@ -65,7 +69,11 @@ class Continuation:
         return self._stops.matched if self._stops is not None and self.reason is FinishReason.STOP else None
 
     def take(self, id: int, logprob: float | None) -> Token:
-        """The event of one id. Of several reasons to end, the length comes first, then the end token, then a stop."""
+        """The event of one id.
+
+        Of several reasons to end, a whole JSON value that was asked for comes first, then the length, the end token,
+        and a stop string.
+        """
         self.generated += 1
         special = id in self._special
         text = (self._say(id) if id in self._spoken else "") if special else self._feed(id)
@@ -77,6 +85,8 @@ class Continuation:
             text += self._flush()
         if self._stops is not None:
             text = self._up_to_stop(self._stops, text)
+        if self._json is not None:
+            text = self._up_to_end(self._json, text)
         part = "answer"
         if self._sorter is not None:
             text, part = self._sorter.take(text, is_last=self.reason is not None)
@@ -96,3 +106,11 @@ class Continuation:
         elif self.reason is not None:
             text += stops.flush()
         return text
+
+    def _up_to_end(self, json: JsonEnd, text: str) -> str:
+        end = json.feed(text)
+        if end is None:
+            return text
+        if self.reason is not FinishReason.STOP:
+            self.reason = FinishReason.EOS
+        return text[:end]

@@ -46,6 +46,10 @@ class Encoder:
         """The id of a text that is one token."""
         return None
 
+    def chats(self, own: str | None) -> bool:
+        """Whether conversations can be put to the model. `own`: the catalog's template."""
+        return True
+
     def template(self, own: str | None, *, with_tools: bool) -> ChatTemplate:
         """Raises InvalidInput when there is none."""
         raise InvalidInput(MISSING, "messages")
@@ -104,6 +108,9 @@ class Tokens(Encoder):
     def token_id(self, text: str) -> int | None:
         id: int | None = self._tokenizer.token_to_id(text)
         return id
+
+    def chats(self, own: str | None) -> bool:
+        return find_template(self._folder, own, with_tools=False) is not None
 
     def template(self, own: str | None, *, with_tools: bool) -> ChatTemplate:
         text = find_template(self._folder, own, with_tools=with_tools)

@@ -7,6 +7,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput, Unsupported
 from pronto.core.events import Piece, Tokenized
+from pronto.core.infill import CODE_LLAMA, InfillStyle
 from pronto.core.request import (
     ChatPrompt,
     Grammar,
@@ -54,14 +55,14 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_prompt(work: TextGeneration, source: Source) -> EncodedPrompt:
     """Raises InvalidInput, Unsupported."""
-    prompt, encoder = work.prompt, source.encoder
+    prompt, encoder = _plainly(work.prompt, source), source.encoder
     if isinstance(prompt, TokenPrompt):
         return EncodedPrompt(ids=prompt.ids, characters=encoder.length(prompt.ids), grammar=work.grammar)
     if isinstance(prompt, ChatPrompt):
         return _encode_chat(prompt, work.grammar, source)
     if isinstance(prompt, TextPrompt):
         _check_text(prompt.text)
-        written = infill.written_by_hand(prompt.text) if encoder.token_id(infill.CODE_LLAMA.prefix) else None
+        written = infill.written_by_hand(prompt.text) if encoder.token_id(CODE_LLAMA.prefix) else None
         if written is None:
             ids = _encode(encoder, prompt.text)
             return EncodedPrompt(
@@ -77,7 +78,7 @@ def encode_prompt(work: TextGeneration, source: Source) -> EncodedPrompt:
 
 def tokenize_prompt(prompt: Prompt, source: Source) -> Tokenized:
     """The tokens alone. Raises InvalidInput, Unsupported."""
-    encoder = source.encoder
+    prompt, encoder = _plainly(prompt, source), source.encoder
     if isinstance(prompt, TokenPrompt):
         return Tokenized(encoder.decode(prompt.ids), _literal(prompt.ids, encoder))
     if isinstance(prompt, InfillPrompt):
@@ -109,7 +110,14 @@ def converse(prompt: ChatPrompt, source: Source) -> Conversation:
     return Conversation(text=text, tool_style=style, thinking=_thinking(template.text, text, encoder))
 
 
-def infill_style(encoder: Encoder) -> infill.InfillStyle:
+def _plainly(prompt: Prompt, source: Source) -> Prompt:
+    """A conversation that may be a plain text is one where the model has no template."""
+    if not isinstance(prompt, ChatPrompt) or prompt.plain is None or source.encoder.chats(source.chat_template):
+        return prompt
+    return TextPrompt(prompt.plain)
+
+
+def infill_style(encoder: Encoder) -> InfillStyle:
     """Raises Unsupported."""
     style = infill.detect(encoder.token_id)
     if style is None:
@@ -149,7 +157,7 @@ def _thinking(template: str, text: str, encoder: Encoder) -> Thinking | None:
     return Thinking(begin, end, text.rstrip().endswith(begin))
 
 
-def _encode_infill(prompt: InfillPrompt, style: infill.InfillStyle, encoder: Encoder) -> list[int]:
+def _encode_infill(prompt: InfillPrompt, style: InfillStyle, encoder: Encoder) -> list[int]:
     def plain(text: str) -> Sequence[int]:
         return _encode(encoder, text, is_rendered=True) if text else ()
 

@@ -4,9 +4,10 @@ Text that turns out to be no call comes out again as text; spaces before a call 
 """
 
 import hashlib
+import re
 
 from pronto.core.events import ToolCall
-from pronto.engines.text.call_reader import CallReader, NoCall
+from pronto.engines.text.call_reader import ArgumentsReader, CallReader, NoCall
 from pronto.engines.text.tools import HERMES, JSON, LLAMA3, MISTRAL
 
 _OPENERS = {
@@ -16,6 +17,10 @@ _OPENERS = {
     JSON: ("```json", "<tool_call>"),
 }
 _CLOSERS = ("</tool_call>", "```")
+# Newer models of Mistral write `[TOOL_CALLS]name[ARGS]{...}`, some with an id before the arguments.
+_NAMED_MARKS = ("[CALL_ID]", "[ARGS]")
+_NAMED = re.compile(r"\s*([\w.:-]{1,64})(?:\[CALL_ID\]\w{0,64})?(?:\[ARGS\])?\s*\{", re.ASCII)
+_NAMED_SO_FAR = re.compile(r"\s*[\w.:-]{1,64}(?:\[[A-Z_]{0,7}\]?\w{0,64}){0,2}\s*", re.ASCII)
 _BARE = frozenset({LLAMA3, JSON})  # a call may also stand at the very start, without any mark before it
 
 
@@ -24,13 +29,15 @@ class CallParser:
 
     def __init__(self, style: str, choice: int, seed: str) -> None:
         self._openers = _OPENERS[style]
-        self.marks = frozenset((*self._openers, *_CLOSERS))
+        self.marks = frozenset((*self._openers, *_CLOSERS, *(_NAMED_MARKS if style == MISTRAL else ())))
+        self._is_mistral = style == MISTRAL
         self._choice, self._seed = choice, seed
         self._is_start = style in _BARE
         self._is_marked = False  # whether a mark introduced what may be a call
         self._held = ""  # text that may still become a call, or is one that has not begun
-        self._reader: CallReader | None = None
-        self._state = "text"  # text | calls (before an object) | call (inside of one) | after (an object)
+        self._reader: CallReader | ArgumentsReader | None = None
+        # text | calls (before an object) | name (before the arguments) | call (inside of an object) | after (one)
+        self._state = "text"
         self._count = 0
         self._has_told = False  # whether the present call's first piece has left
         self._calls: list[ToolCall] = []
@@ -51,6 +58,8 @@ class CallParser:
             return self._in_text(character)
         if self._state == "call":
             return self._in_call(character)
+        if self._state == "name":
+            return self._in_name(character)
         return self._around_calls(character)
 
     def _in_text(self, character: str) -> str:
@@ -88,7 +97,20 @@ class CallParser:
             return ""
         if self._state == "after":
             return self._after(character)
+        if self._is_mistral:
+            self._held, self._state = self._held[:-1], "name"
+            return self._in_name(character)
         return self._give_up()
+
+    def _in_name(self, character: str) -> str:
+        """Between the mark and the arguments, which are an object of their own."""
+        self._held += character
+        written = self._held.rpartition(self._openers[0])[2]
+        match = _NAMED.fullmatch(written)
+        if match is not None:
+            self._state, self._reader, self._has_told = "call", ArgumentsReader(match[1]), False
+            return self._read(character)
+        return "" if _NAMED_SO_FAR.fullmatch(written) else self._give_up()
 
     def _after(self, character: str) -> str:
         """Between calls and behind them: separators and closing marks are no text."""

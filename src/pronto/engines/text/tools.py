@@ -13,7 +13,7 @@ HERMES, MISTRAL, LLAMA3, JSON = "hermes", "mistral", "llama3", "json"
 MAX_TOOLS = 128
 _MAX_CALLS = 8  # of one answer that must call
 _WRAPPING = 4  # levels that the grammar of a call puts around a tool's schema
-_NAME = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_NAME = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _REF = re.compile(r"#/(\$defs|definitions)/")
 _MARKS = (("[TOOL_CALLS]", MISTRAL), ("<tool_call>", HERMES), ("<|python_tag|>", LLAMA3), ('"parameters":', LLAMA3))
 _DESCRIPTION = """You may call these tools, each described by a JSON schema:
@@ -98,7 +98,7 @@ def _check(tools: tuple[Tool, ...]) -> None:
     seen: set[str] = set()
     for tool in tools:
         if not _NAME.fullmatch(tool.name):
-            raise InvalidInput("The name of a tool must have 1 to 64 letters, digits, `_`, `-`, `.` or `:`.", "tools")
+            raise InvalidInput("The name of a tool must have 1 to 128 letters, digits, `_`, `-`, `.` or `:`.", "tools")
         if tool.name in seen:
             raise InvalidInput(f"`tools` has two tools with the name {tool.name}.", "tools")
         seen.add(tool.name)

@@ -9,7 +9,8 @@ from pronto.core.events import Done, Event, Finish, FinishReason, Output, Starte
 from pronto.wire import sse
 from pronto.wire.anthropic import faults
 from pronto.wire.base import Headers
-from pronto.wire.text_reply import stream_headers, whole_headers
+from pronto.wire.text_reply import stream_headers
+from pronto.wire.whole import WholeAnswer
 
 _REASONS = {
     FinishReason.LENGTH: "max_tokens",
@@ -72,31 +73,25 @@ class _Block:
     def whole(self) -> dict[str, Any]:
         text = "".join(self.pieces)
         if self.kind == "tool_use":
-            return {**self.head, "input": _arguments(text)}
+            return {**self.head, "input": _arguments(text) or {}}
         return {**self.head, ("thinking" if self.kind == "reasoning" else "text"): text}
 
 
-class WholeMessage:
-    """Says nothing until the end, then everything."""
-
-    streams = False
+class WholeMessage(WholeAnswer):
+    """All blocks as one document."""
 
     def __init__(self, style: MessageStyle) -> None:
+        super().__init__(style.characters)
         self._style = style
-        self._started: Started | None = None
-        self._done: Done | None = None
         self._finish = _NO_FINISH
         self._blocks: list[_Block] = []
         self._count = 0
 
     @property
     def headers(self) -> Headers:
-        assert self._started is not None  # the gateway's first event
-        assert self._done is not None
-        headers = whole_headers(self._started, self._done, self._style.characters)
-        return [*headers, _request_id(self._style)]
+        return [*super().headers, _request_id(self._style)]
 
-    def feed(self, event: Event) -> bytes:
+    def take(self, event: Event) -> None:
         match event:
             case Token(text=text, special=False, part=part) if text:
                 self._of_kind(part).pieces.append(text)
@@ -104,20 +99,8 @@ class WholeMessage:
                 self._call(event)
             case Finish():
                 self._finish = event
-            case Started():
-                self._started = event
             case Output(value=Tokenized(pieces=pieces)):
                 self._count = len(pieces)
-            case Done():
-                self._done = event
-                return self._answer(event)
-        return b""
-
-    def flush(self) -> bytes:
-        return b""
-
-    def keep_alive(self) -> bytes:
-        return b""
 
     def fail(self, error: ProntoError) -> bytes:
         return faults.document(error, self._style.request_id)
@@ -135,10 +118,11 @@ class WholeMessage:
                 block.pieces.append(event.arguments_delta)
                 return
 
-    def _answer(self, done: Done) -> bytes:
+    def answer(self, done: Done) -> bytes:
         if self._style.counts:
             return _encode(CountAnswer(self._count))
-        reason, stop = _stop(self._finish, any(block.kind == "tool_use" for block in self._blocks))
+        calls = [block for block in self._blocks if block.kind == "tool_use"]
+        reason, stop = _stop(self._finish, calls[-1].pieces if calls else None)
         answer = MessageAnswer(
             id=_message_id(self._style),
             model=self._style.model,
@@ -161,7 +145,7 @@ class StreamedMessage:
         self._finish = _NO_FINISH
         self._open = ""  # the kind of the block that is open; empty: none
         self._index = -1  # of the newest block
-        self._has_tools = False
+        self._arguments: list[str] | None = None  # of the latest call
         self._prefix = b""  # of a delta in the open block, up to its text
 
     @property
@@ -230,12 +214,14 @@ class StreamedMessage:
     def _call(self, event: ToolCall) -> bytes:
         begun = b""
         if event.name is not None:
-            self._has_tools = True
+            self._arguments = []
             begun = self._begin("tool_use", _tool_head(event))
+        if self._arguments is not None:
+            self._arguments.append(event.arguments_delta)
         return begun + self._delta(event.arguments_delta) if event.arguments_delta else begun
 
     def _end(self, done: Done) -> bytes:
-        reason, stop = _stop(self._finish, self._has_tools)
+        reason, stop = _stop(self._finish, self._arguments)
         delta = {"stop_reason": reason, "stop_sequence": stop}
         usage = UsageBody(done.usage.prompt_tokens, done.usage.generated_tokens)
         return self._close() + _frame("message_delta", {"delta": delta, "usage": usage}) + _frame("message_stop", {})
@@ -268,18 +254,21 @@ def _tool_head(event: ToolCall) -> dict[str, Any]:
     return {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
 
 
-def _arguments(text: str) -> Any:
-    """The arguments as an object; an empty one where the answer was cut before they were whole."""
+def _arguments(text: str) -> dict[str, Any] | None:
+    """The arguments as an object; None where the answer was cut before they were whole."""
     try:
         value = msgspec.json.decode(text.encode())
     except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return value if isinstance(value, dict) else None
 
 
-def _stop(finish: Finish, has_tools: bool) -> tuple[str, str | None]:
-    if has_tools and finish.reason is FinishReason.EOS:
-        return "tool_use", None
+def _stop(finish: Finish, arguments: list[str] | None) -> tuple[str, str | None]:
+    """`arguments` are those of the last call, None without calls. A call that is whole counts, even at the limit."""
+    if arguments is not None:
+        is_whole = finish.reason is FinishReason.LENGTH and _arguments("".join(arguments)) is not None
+        if is_whole or finish.reason is FinishReason.EOS:
+            return "tool_use", None
     return _REASONS[finish.reason], finish.stop
 
 

@@ -1,5 +1,7 @@
 """`/v1/chat/completions`: a conversation, to a TextGeneration. How its answer is written is in chat_reply.py."""
 
+import re
+
 import msgspec
 
 from pronto.core.errors import InvalidInput, ProntoError
@@ -7,10 +9,11 @@ from pronto.core.request import CalledTool, ChatPrompt, InferenceRequest, Messag
 from pronto.core.tasks import Task
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.json_body import decode_json
+from pronto.wire.json_text import is_given, read_arguments
+from pronto.wire.message_text import Content, read_text
 from pronto.wire.model_name import asked_model
 from pronto.wire.openai import errors
 from pronto.wire.openai.chat_reply import chat_encoder
-from pronto.wire.openai.content import Content, read_text
 from pronto.wire.openai.sampling import (
     SamplingBody,
     read_choices,
@@ -19,14 +22,13 @@ from pronto.wire.openai.sampling import (
     read_stop,
     read_top,
 )
-from pronto.wire.openai.schema import FormatBody, is_given, read_format
+from pronto.wire.openai.schema import FormatBody, read_format
 from pronto.wire.openai.style import Style
 from pronto.wire.openai.tools import (
     CallBody,
     CallFunctionBody,
     ChoiceBody,
     ToolBody,
-    read_arguments,
     read_calls,
     read_choice,
     read_tools,
@@ -86,6 +88,8 @@ class ChatBody(SamplingBody, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(ChatBody)
+# What text-generation 0.7.0 sends: it has no name of its own, but always asks for the model `tgi`.
+_TGI_AGENTS = re.compile(r"python-requests/|Python/[\d.]+ aiohttp/")
 
 
 class ChatDialect:
@@ -167,7 +171,7 @@ def _message(body: MessageBody) -> Message:
         raise InvalidInput(f"`messages` has the role {body.role[:40]!r}. It must be {roles}.", "messages")
     return Message(
         role=role,
-        content=read_text(body.content, "messages"),
+        content=read_text(body.content, "`messages`", "messages"),
         tool_calls=_calls(body) if role == "assistant" else (),
         tool_call_id=None if body.tool_call_id is None else str(body.tool_call_id),
         name=body.name,
@@ -177,14 +181,14 @@ def _message(body: MessageBody) -> Message:
 def _calls(body: MessageBody) -> tuple[CalledTool, ...]:
     calls = read_calls(body.tool_calls, "messages")
     if not calls and body.function_call is not None:
-        arguments = read_arguments(body.function_call.arguments, "messages")
+        arguments = read_arguments(body.function_call.arguments, "`messages`", "messages")
         return (CalledTool(id="call_0", name=body.function_call.name, arguments=arguments),)
     return calls
 
 
 def _style(raw: Raw, body: ChatBody, model: str) -> Style:
     # text-generation's own client: it needs a key that others can do without, and cannot read the end mark.
-    is_tgi = body.model == "tgi" and raw.headers.get("user-agent", "").startswith("python-requests/")
+    is_tgi = body.model == "tgi" and _TGI_AGENTS.match(raw.headers.get("user-agent", "")) is not None
     return Style(
         id=f"chatcmpl-{raw.request_id}",
         created=raw.now,
@@ -193,7 +197,7 @@ def _style(raw: Raw, body: ChatBody, model: str) -> Style:
         choices=body.n or 1,
         usage=bool(body.stream_options and body.stream_options.include_usage),
         logprobs=0 if body.logprobs else None,
-        characters=sum(len(read_text(message.content, "messages")) for message in body.messages),
+        characters=sum(len(read_text(message.content, "`messages`", "messages")) for message in body.messages),
         is_tgi=is_tgi,
         is_string_error=errors.is_hugging_face(raw.headers),
     )

@@ -1,6 +1,7 @@
 """Answers to conversations: one document, or a frame for every token."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -23,7 +24,8 @@ from pronto.wire.openai.style import (
     text_of,
     usage_body,
 )
-from pronto.wire.text_reply import stream_headers, whole_headers
+from pronto.wire.text_reply import stream_headers
+from pronto.wire.whole import WholeAnswer
 
 
 class LogprobBody(msgspec.Struct, frozen=True):
@@ -96,43 +98,28 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     usage: UsageBody
 
 
-class WholeChat:
-    """Says nothing until the end, then everything."""
-
-    streams = False
+class WholeChat(WholeAnswer):
+    """The fold of all events as one document."""
 
     def __init__(self, style: Style) -> None:
+        super().__init__(style.characters)
         self._style = style
         self._fold = Fold()
 
-    @property
-    def headers(self) -> Headers:
-        started, done = self._fold.started, self._fold.done
-        assert started is not None  # the gateway's first event
-        assert done is not None
-        return whole_headers(started, done, self._style.characters)
-
-    def feed(self, event: Event) -> bytes:
+    def take(self, event: Event) -> None:
         self._fold.add(event)
-        return self._answer(event) if type(event) is Done else b""
-
-    def flush(self) -> bytes:
-        return b""
-
-    def keep_alive(self) -> bytes:
-        return b""
 
     def fail(self, error: ProntoError) -> bytes:
         return failure(error, self._style)
 
-    def _answer(self, done: Done) -> bytes:
+    def answer(self, done: Done) -> bytes:
         style = self._style
         return encode(
             ChatAnswer(
                 id=style.id,
                 created=style.created,
                 model=style.model,
-                system_fingerprint=fingerprint(self._fold.started),
+                system_fingerprint=fingerprint(self._started),
                 choices=[self._choice(index) for index in sorted(self._fold.choices) or [0]],
                 usage=usage_body(done.usage),
             )
@@ -161,7 +148,9 @@ class StreamedChat:
         self._fronts: dict[tuple[int, str], bytes] = {}  # by choice and key of the delta
         self._ends: list[bytes] = []  # they leave with Done, when everything is accounted for
         self._calling: dict[int, list[str]] = {}  # by choice: the arguments of its latest call
+        # text-generation's own client wants both in each of its frames.
         tools = b',"tool_calls":null' if style.is_tgi else b""
+        self._role = b'"role":"assistant"' if style.is_tgi else b""
         rest = b',"usage":null}\n\n' if style.usage else b"}\n\n"
         self._plain_tail = tools + b'},"logprobs":null,"finish_reason":null}]' + rest
         self._tools, self._rest = tools, rest
@@ -227,23 +216,26 @@ class StreamedChat:
         front = self._fronts.get((choice, part))
         if front is None:
             name = b'"content":' if part == "answer" else b'"reasoning_content":'
-            front = self._fronts[choice, part] = self._choice(choice) + name
+            role = self._role and self._role + b","
+            front = self._fronts[choice, part] = self._choice(choice) + role + name
         return front
 
     def _tool_call(self, call: ToolCall) -> bytes:
         if call.name is not None:
             self._calling[call.choice] = []
         self._calling.setdefault(call.choice, []).append(call.arguments_delta)
+        tail = b'},"logprobs":null,"finish_reason":null}]' + self._rest
+        if self._style.is_tgi:
+            shown = sse.escape(encode(tgi_call(call)))
+            return self._choice(call.choice) + self._role + b',"tool_calls":' + shown + tail
         shown = sse.escape(encode(streamed_call(call)))
-        tail = b']},"logprobs":null,"finish_reason":null}]' + self._rest
-        return self._choice(call.choice) + b'"tool_calls":[' + shown + tail
+        return self._choice(call.choice) + b'"tool_calls":[' + shown + b"]" + tail
 
     def _finish(self, finish: Finish) -> None:
         pieces = self._calling.get(finish.choice)
         reason = _reason(finish.reason, None if pieces is None else "".join(pieces))
-        tools = self._tools.removeprefix(b",")
         tail = b'},"logprobs":null,"finish_reason":"%s"}]' % reason.encode() + self._rest
-        self._ends.append(self._choice(finish.choice) + tools + tail)
+        self._ends.append(self._choice(finish.choice) + self._role + self._tools + tail)
 
     def _end(self, done: Done) -> bytes:
         frames = self._ends
@@ -275,6 +267,12 @@ def streamed_call(call: ToolCall) -> ToolCallBody:
         return ToolCallBody(index=call.index, function=FunctionBody(call.arguments_delta))
     function = FunctionBody(call.arguments_delta, call.name)
     return ToolCallBody(index=call.index, id=call.id, type="function", function=function)
+
+
+def tgi_call(call: ToolCall) -> dict[str, Any]:
+    """One piece as text-generation's own client reads it: always with all of its fields."""
+    function = {"name": call.name, "arguments": call.arguments_delta}
+    return {"index": call.index, "id": call.id, "type": "function", "function": function}
 
 
 def _reason(reason: FinishReason | None, arguments: str | None) -> str:

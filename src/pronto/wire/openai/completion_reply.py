@@ -18,7 +18,8 @@ from pronto.wire.openai.style import (
     reason_of,
     usage_body,
 )
-from pronto.wire.text_reply import stream_headers, whole_headers
+from pronto.wire.text_reply import stream_headers
+from pronto.wire.whole import WholeAnswer
 
 
 class LogprobsBody(msgspec.Struct, frozen=True):
@@ -51,36 +52,21 @@ class CompletionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     usage: UsageBody
 
 
-class WholeCompletion:
-    """Says nothing until the end, then everything."""
-
-    streams = False
+class WholeCompletion(WholeAnswer):
+    """The fold of all events as one document."""
 
     def __init__(self, style: Style) -> None:
+        super().__init__(style.characters)
         self._style = style
         self._fold = Fold()
 
-    @property
-    def headers(self) -> Headers:
-        started, done = self._fold.started, self._fold.done
-        assert started is not None  # the gateway's first event
-        assert done is not None
-        return whole_headers(started, done, self._style.characters)
-
-    def feed(self, event: Event) -> bytes:
+    def take(self, event: Event) -> None:
         self._fold.add(event)
-        return self._answer(event) if type(event) is Done else b""
-
-    def flush(self) -> bytes:
-        return b""
-
-    def keep_alive(self) -> bytes:
-        return b""
 
     def fail(self, error: ProntoError) -> bytes:
         return failure(error, self._style)
 
-    def _answer(self, done: Done) -> bytes:
+    def answer(self, done: Done) -> bytes:
         style = self._style
         shown = [choice for prompt in range(style.prompts) for choice in self._best(prompt)]
         return encode(
@@ -88,7 +74,7 @@ class WholeCompletion:
                 id=style.id,
                 created=style.created,
                 model=style.model,
-                system_fingerprint=fingerprint(self._fold.started),
+                system_fingerprint=fingerprint(self._started),
                 choices=[self._choice(index, choice) for index, choice in enumerate(shown)],
                 usage=usage_body(done.usage),
             )

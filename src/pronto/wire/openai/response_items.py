@@ -4,8 +4,8 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Message
-from pronto.wire.openai.content import Content, read_text
-from pronto.wire.openai.tools import read_arguments
+from pronto.wire.json_text import read_arguments
+from pronto.wire.message_text import Content, read_text
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
@@ -35,7 +35,7 @@ def read_items(given: str | list[ItemBody]) -> tuple[Message, ...]:
                 _add_call(messages, item)
             case "function_call_output":
                 _require(item, "call_id")
-                text = read_text(item.output, "input")
+                text = read_text(item.output, "`input`", "input")
                 messages.append(Message(role="tool", content=text, tool_call_id=item.call_id))
             case "reasoning":
                 pass
@@ -50,13 +50,15 @@ def _message(item: ItemBody) -> Message:
     if role is None:
         roles = "system, developer, user or assistant"
         raise InvalidInput(f"`input` has the role {(item.role or '')[:40]!r}. It must be {roles}.", "input")
-    return Message(role=role, content=read_text(item.content, "input"))
+    return Message(role=role, content=read_text(item.content, "`input`", "input"))
 
 
 def _add_call(messages: list[Message], item: ItemBody) -> None:
     _require(item, "call_id")
     _require(item, "name")
-    call = CalledTool(id=item.call_id or "", name=item.name or "", arguments=read_arguments(item.arguments, "input"))
+    call = CalledTool(
+        id=item.call_id or "", name=item.name or "", arguments=read_arguments(item.arguments, "`input`", "input")
+    )
     if messages and messages[-1].role == "assistant":
         last = messages.pop()
         messages.append(msgspec.structs.replace(last, tool_calls=(*last.tool_calls, call)))

@@ -11,7 +11,8 @@ from pronto.wire.base import Headers
 from pronto.wire.openai import errors
 from pronto.wire.openai.response_output import Item, Output
 from pronto.wire.openai.style import encode, fragment
-from pronto.wire.text_reply import stream_headers, whole_headers
+from pronto.wire.text_reply import stream_headers
+from pronto.wire.whole import WholeAnswer
 
 _TEXTS = {"message": "output_text", "reasoning": "reasoning_text"}  # how events call what items hold
 
@@ -48,40 +49,20 @@ def document(style: ResponseStyle, status: str, output: Output | None = None, do
     return head[:-1] + b"," + style.facts[1:]
 
 
-class WholeResponse:
-    """Says nothing until the end, then everything."""
-
-    streams = False
+class WholeResponse(WholeAnswer):
+    """All items as one document."""
 
     def __init__(self, style: ResponseStyle) -> None:
+        super().__init__(style.characters)
         self._style = style
         self._output = Output(style.id, keeps_logprobs=style.logprobs)
-        self._started: Started | None = None
-        self._done: Done | None = None
 
-    @property
-    def headers(self) -> Headers:
-        assert self._started is not None  # the gateway's first event
-        assert self._done is not None
-        return whole_headers(self._started, self._done, self._style.characters)
+    def take(self, event: Event) -> None:
+        self._output.take(event)
 
-    def feed(self, event: Event) -> bytes:
-        match event:
-            case Started():
-                self._started = event
-            case Done():
-                self._done = event
-                self._output.close()
-                return document(self._style, self._output.status, self._output, event)
-            case _:
-                self._output.take(event)
-        return b""
-
-    def flush(self) -> bytes:
-        return b""
-
-    def keep_alive(self) -> bytes:
-        return b""
+    def answer(self, done: Done) -> bytes:
+        self._output.close()
+        return document(self._style, self._output.status, self._output, done)
 
     def fail(self, error: ProntoError) -> bytes:
         return errors.document(error, is_string=self._style.is_string_error)

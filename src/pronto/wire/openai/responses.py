@@ -12,12 +12,13 @@ from pronto.core.request import ChatPrompt, Grammar, InferenceRequest, Message, 
 from pronto.core.tasks import Task
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.json_body import decode_json
+from pronto.wire.json_text import is_given
 from pronto.wire.model_name import asked_model
 from pronto.wire.openai import errors
 from pronto.wire.openai.response_items import ItemBody, read_items
 from pronto.wire.openai.response_stream import ResponseStyle, response_encoder
 from pronto.wire.openai.sampling import SamplingBody, read_max_tokens, read_sampling, read_stop, read_top
-from pronto.wire.openai.schema import FormatBody, JsonSchemaBody, is_given, read_format
+from pronto.wire.openai.schema import FormatBody, JsonSchemaBody, read_format
 from pronto.wire.openai.tools import ChoiceBody, FunctionBody, make_tools, read_choice
 from pronto.wire.options import OptionsBody, read_options
 from pronto.wire.text_request import Bounds

@@ -1,15 +1,12 @@
 """Tools that a model may call, which of them it must, and the calls of earlier messages."""
 
-import re
-
 import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.request import CalledTool, Tool
-from pronto.wire.openai.schema import is_given, read_schema, read_value
+from pronto.wire.json_text import is_given, read_arguments
+from pronto.wire.tool_schema import check_tools, read_tool
 
-MAX_TOOLS = 128
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
@@ -77,11 +74,8 @@ def read_tools(bodies: list[ToolBody] | None) -> tuple[Tool, ...]:
 
 def make_tools(functions: list[FunctionBody]) -> tuple[Tool, ...]:
     """Raises InvalidInput."""
-    if len(functions) > MAX_TOOLS:
-        raise _wrong("tools", f"may be up to {MAX_TOOLS}. Given: {len(functions)}")
-    tools = tuple(_tool(function) for function in functions)
-    if len({tool.name for tool in tools}) < len(tools):
-        raise _wrong("tools", "must have different names")
+    tools = tuple(_tool(function, f"`tools[{index}]`") for index, function in enumerate(functions))
+    check_tools(tools)
     return tools
 
 
@@ -111,32 +105,15 @@ def read_calls(bodies: list[CallBody] | None, param: str) -> tuple[CalledTool, .
         CalledTool(
             id=f"call_{index}" if body.id is None else str(body.id),
             name=body.function.name,
-            arguments=read_arguments(body.function.arguments, param),
+            arguments=read_arguments(body.function.arguments, f"`{param}`", param),
         )
         for index, body in enumerate(bodies or ())
     )
 
 
-def read_arguments(document: msgspec.Raw, param: str) -> str:
-    """Arguments as JSON text, however they came. Raises InvalidInput."""
-    value = read_value(document, param) if is_given(document) else None
-    if value is None or value == "":
-        return "{}"
-    if isinstance(value, str):
-        read_value(value.encode(), param)
-        return value
-    return msgspec.json.encode(value).decode()
-
-
-def _tool(function: FunctionBody) -> Tool:
-    if _NAME.fullmatch(function.name) is None:
-        shown = function.name[:64]
-        raise _wrong("tools", f"must have names of at most 64 letters, digits, '_', '-' and '.'. Given: {shown!r}")
-    parameters = function.parameters if is_given(function.parameters) else function.arguments
-    if not is_given(parameters):
-        return Tool(name=function.name, description=function.description or "")
-    schema = read_schema(parameters, "tools")
-    return Tool(name=function.name, description=function.description or "", parameters=schema)
+def _tool(function: FunctionBody, place: str) -> Tool:
+    schema = function.parameters if is_given(function.parameters) else function.arguments
+    return read_tool(function.name, function.description, schema, place)
 
 
 def _wrong(name: str, rule: str) -> InvalidInput:

@@ -3,14 +3,13 @@
 import msgspec
 
 from pronto.core.errors import InvalidInput, ProntoError
-from pronto.core.events import Done, Event, Output, Piece, Started, Tokenized
+from pronto.core.events import Done, Event, Output, Piece, Tokenized
 from pronto.core.request import ChatPrompt, TextPrompt
 from pronto.wire import faults
-from pronto.wire.base import Headers
 from pronto.wire.chat_messages import DefinedTool, MessageBody, read_messages, read_tools
 from pronto.wire.json_body import decode_json
-from pronto.wire.text_reply import whole_headers
 from pronto.wire.text_request import read_body, read_one_input
+from pronto.wire.whole import WholeAnswer
 
 _encode = msgspec.json.Encoder().encode
 
@@ -65,44 +64,22 @@ def read_conversation(body: bytes) -> ChatPrompt:
     return ChatPrompt(messages=read_messages(read.messages), tools=read_tools(read.tools))
 
 
-class WholeTokens:
-    """Says nothing until the end, then everything."""
-
-    streams = False
+class WholeTokens(WholeAnswer):
+    """The tokens as one document."""
 
     def __init__(self, style: TokensStyle) -> None:
+        super().__init__(style.characters)
         self._style = style
-        self._started: Started | None = None
-        self._done: Done | None = None
         self._tokenized = Tokenized("", [])
 
-    @property
-    def headers(self) -> Headers:
-        assert self._started is not None  # the gateway's first event
-        assert self._done is not None
-        return whole_headers(self._started, self._done, self._style.characters)
-
-    def feed(self, event: Event) -> bytes:
-        match event:
-            case Started():
-                self._started = event
-            case Output(value=Tokenized() as tokenized):
-                self._tokenized = tokenized
-            case Done():
-                self._done = event
-                return self._answer()
-        return b""
-
-    def flush(self) -> bytes:
-        return b""
-
-    def keep_alive(self) -> bytes:
-        return b""
+    def take(self, event: Event) -> None:
+        if isinstance(event, Output) and isinstance(event.value, Tokenized):
+            self._tokenized = event.value
 
     def fail(self, error: ProntoError) -> bytes:
         return faults.hf_document(faults.fault(error))
 
-    def _answer(self) -> bytes:
+    def answer(self, done: Done) -> bytes:
         text = self._tokenized.text
         pieces = _pieces(text, self._tokenized.pieces)
         return _encode(ChatTokenizeAnswer(pieces, text) if self._style.is_chat else pieces)
