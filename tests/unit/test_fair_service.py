@@ -1,9 +1,4 @@
-"""A door under a virtual clock against what the paper on virtual token counters promises (Sheng et al., OSDI 2024).
-
-The bound. A tenant is let in when its counter is the smallest of those that may go. Until it is let in again, its
-counter grows by that prompt and by what its running requests still generate: U = w_p * L_input + w_q * M at most, M
-being the tokens that its slots can generate. So two that wait differ by U at most, and in what they get then, by 2 U.
-"""
+"""A door under a virtual clock against what the paper on virtual token counters promises (Sheng et al., OSDI 2024)."""
 
 import asyncio
 import itertools
@@ -51,7 +46,13 @@ class Window:
 
 
 class Door(RuleBasedStateMachine):
-    """Requests come, run, leave and give up; after every single event the promises are looked at."""
+    """Requests come, run, leave and give up; after every single event the promises are looked at.
+
+    The bound. A tenant is let in when its counter is the smallest of those that may go. Until it is let in again, its
+    counter grows by that prompt and by what its running requests still generate: U = w_p * L_input + w_q * M at most,
+    M being the tokens that its slots can generate. So two that wait differ by U at most, and in what they get while
+    both wait, by 2 U.
+    """
 
     @initialize(slots=st.integers(1, 6))
     def open(self, slots: int) -> None:
