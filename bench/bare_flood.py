@@ -70,6 +70,10 @@ def endure(pipeline: Any, work: dict[str, Any], in_flight: int) -> dict[str, Any
     """Keep `in_flight` requests inside, those that arrived included, until every arrival had its first token."""
     scene = Scene(pipeline, itertools.cycle(work["flood"]))
     arrivals = [(at, prompt) for at, prompt in work["arrivals"]]
+    # Begun at once, requests of one length would end at once for ever: the worst for who arrives just then.
+    for number in range(2 * work["slots"]):
+        scene.fill(min(in_flight, number // 2))
+        scene.step(work["slots"])
     began = time.perf_counter()
     while time.perf_counter() < began + SETTLE:
         scene.fill(in_flight)
