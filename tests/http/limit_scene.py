@@ -30,6 +30,9 @@ plan = "pro"
 id = "acme/fail-mid"
 engine = "echo"
 [[models]]
+id = "acme/slow-2s"
+engine = "echo"
+[[models]]
 id = "acme/fail-start"
 engine = "echo"
 """
