@@ -12,12 +12,18 @@ task = "text-generation"
 engine = "echo"
 plan = "free"
 """
+# The windows of the PRO plan, so that they are looked at for each request, with room for what a benchmark sends.
+PLANS = """
+[pro]
+requests = { hour = 1000000000, day = 1000000000 }
+"""
 
 
 def prepare(data: Path) -> str:
     """A data directory with the echo model and one account; returns its token."""
     data.mkdir(parents=True, exist_ok=True)
     (data / "catalog.toml").write_text(ENTRY)
+    (data / "plans.toml").write_text(PLANS)
     return new_account(data)
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 SLEW = 0.05  # of the time that passes: the most by which it moves towards the machine's clock
+GLANCE = 1_000_000  # nanoseconds
 
 
 def _since_boot() -> int:
@@ -16,12 +17,17 @@ class SteadyClock:
     def __init__(self, wall: Callable[[], int] = time.time_ns, steady: Callable[[], int] = _since_boot) -> None:
         self._wall, self._steady = wall, steady
         self._now, self._last = wall(), steady()
+        self._told = self._now
 
     def __call__(self) -> int:
         moment = self._steady()
-        passed = max(0, moment - self._last)
+        passed = moment - self._last
+        if passed < GLANCE:  # the machine's clock cannot have drifted
+            self._told = max(self._told, self._now + passed)
+            return self._told
         self._last = moment
         drift = self._wall() - (self._now + passed)
         step = min(abs(drift), int(passed * SLEW))
         self._now += passed + (step if drift > 0 else -step)
-        return self._now
+        self._told = max(self._told, self._now)
+        return self._told

@@ -17,6 +17,16 @@ class JoinedCycle(RequestResponseCycle):
 
     _held: Any = None  # the head of an answer whose length is known
 
+    def send_whole(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Send a whole answer without a message; `headers` have its true length, and none that uvicorn looks at.
+
+        False: it cannot be sent in one write, and nothing was done.
+        """
+        if self.response_started or self.scope["method"] == "HEAD" or self.flow.write_paused or self.disconnected:
+            return False
+        self._write(status, self.default_headers + headers, body)
+        return True
+
     async def send(self, message: Any) -> None:
         held = self._held
         if held is None and message["type"] == "http.response.start" and self._may_hold(message):
@@ -30,7 +40,10 @@ class JoinedCycle(RequestResponseCycle):
             await super().send(held)
             await super().send(message)
         else:
-            self._write(held["status"], self.default_headers + held["headers"], message["body"])
+            headers = self.default_headers + held["headers"]
+            if dict(headers)[b"content-length"] != b"%d" % len(message["body"]):
+                raise RuntimeError("the answer has another length than its head says")
+            self._write(held["status"], headers, message["body"])
 
     def _may_hold(self, message: Any) -> bool:
         headers = message.get("headers", ())
@@ -40,19 +53,14 @@ class JoinedCycle(RequestResponseCycle):
         return b"content-length" in names and not names & _UVICORNS
 
     def _write(self, status: int, headers: Headers, body: bytes) -> None:
-        parts = [STATUS_LINE[status]]
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
-        if not self.keep_alive:
-            parts.append(b"connection: close\r\n")
-        head = b"".join(parts)
-        if head.count(b"\n") != len(headers) + 1 + (not self.keep_alive) or b"\0" in head:
+        head = STATUS_LINE[status] + b"\r\n".join([name + b": " + value for name, value in headers])
+        if head.count(b"\n") != len(headers) or b"\0" in head:
             raise RuntimeError("a header of the answer holds a line break")
-        if dict(headers)[b"content-length"] != b"%d" % len(body):
-            raise RuntimeError("the answer has another length than its head says")
+        if not self.keep_alive:
+            head += b"\r\nconnection: close"
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
-        self.transport.write(head + b"\r\n" + body)
+        self.transport.write(head + b"\r\n\r\n" + body)
         self.message_event.set()
         if not self.keep_alive:
             self.transport.close()

@@ -14,6 +14,7 @@ from pronto.core.plan import Standing
 from pronto.edge.body import Send
 from pronto.edge.departure import Watch
 from pronto.edge.errors import incomplete, internal
+from pronto.edge.joined import JoinedCycle
 from pronto.edge.polling import Polled
 from pronto.wire.base import Encoder, Headers
 
@@ -61,6 +62,9 @@ class Outcome:
 async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """A response that is there at once, with its length."""
     headers = [*headers, (b"content-length", b"%d" % len(body))]
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is JoinedCycle and cycle.send_whole(status, headers, body):
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

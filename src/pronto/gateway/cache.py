@@ -42,6 +42,15 @@ class Recent(msgspec.Struct, frozen=True):
     written: dict[Any, bytes]
 
 
+class _Key(msgspec.Struct, frozen=True):
+    """A key, and what it was made of; a piece of work is read for one task alone."""
+
+    work: object
+    model: Model
+    plan: Plan
+    key: bytes
+
+
 class Flight:
     """One generation that several requests may follow: a task, a log of its events, and who reads it.
 
@@ -114,11 +123,24 @@ class Cache:
         self._flights: dict[bytes, Flight] = {}
         self._puts: set[asyncio.Task[None]] = set()
         self._recent: dict[bytes, Recent] = {}
+        self._keys: dict[tuple[str, int], _Key] = {}  # by tenant and the identity of what is asked
         self._decode = msgspec.msgpack.Decoder(Kept).decode
         self._encode = msgspec.msgpack.Encoder().encode
 
     def key(self, caller: Caller, plan: Plan, model: Model, request: InferenceRequest) -> bytes:
         """Keyed hash over everything the answer depends on, and over who may see it."""
+        # A dialect reads a repeated request once, so it is the very same object.
+        name = (caller.tenant, id(request.work))
+        made = self._keys.get(name)
+        if made is not None and made.work is request.work and made.model is model and made.plan is plan:
+            return made.key
+        key = self._make_key(caller, plan, model, request)
+        if len(self._keys) >= RECENT:
+            self._keys.clear()
+        self._keys[name] = _Key(request.work, model, plan, key)
+        return key
+
+    def _make_key(self, caller: Caller, plan: Plan, model: Model, request: InferenceRequest) -> bytes:
         # The operator's template and system prompt make another prompt of the same conversation.
         told = (model.settings, model.context, model.chat_template, model.system_prompt, plan.max_new_tokens)
         scope = (caller.tenant, model.id, model.revision, request.task, told, __version__)

@@ -40,6 +40,11 @@ class Rate:
         level = self._level + cost * window.seconds * SECOND
         self._level = level if level > 0 else 0
 
+    def take(self, window: Window, cost: int, now: int) -> Standing:
+        """Add what fits; what is left then."""
+        self._level += cost * window.seconds * SECOND
+        return self.standing(window, now)
+
     def standing(self, window: Window, now: int) -> Standing:
         """What is left, and the seconds until more or all is there."""
         unit = window.seconds * SECOND
@@ -73,6 +78,10 @@ class Quota:
     def add(self, window: Window, cost: int) -> None:
         self._used = max(0, self._used + cost)
 
+    def take(self, window: Window, cost: int, now: int) -> Standing:
+        self._used += cost
+        return Standing(window, window.limit - self._used, (self._ends - now) / SECOND)
+
     def standing(self, window: Window, now: int) -> Standing:
         return Standing(window, max(0, window.limit - self._used), (self._ends - now) / SECOND)
 
@@ -98,15 +107,10 @@ class MemoryCounters:
             count.turn(window, now)
             # Asked for nothing, something must be left all the same.
             is_met = is_met and count.fits(window, cost or 1)
-            found.append(count)
+            found.append((count, window, cost))
         if not is_met:
-            return _refusal(found, claims, now)
-        standings = []
-        for count, (window, cost) in zip(found, claims, strict=True):
-            if cost:
-                count.add(window, cost)
-            standings.append(count.standing(window, now))
-        return Verdict(tuple(standings))
+            return _refusal(found, now)
+        return Verdict(tuple([count.take(window, cost, now) for count, window, cost in found]))
 
     def settle(self, tenant: str, claims: Sequence[Claim], now: int) -> None:
         counts = self._counts(tenant, now)
@@ -145,11 +149,11 @@ def _standing(count: Count, window: Window, now: int) -> Standing:
     return count.standing(window, now)
 
 
-def _refusal(counts: Sequence[Count], claims: Sequence[Claim], now: int) -> Verdict:
+def _refusal(asked: Sequence[tuple[Count, Window, int]], now: int) -> Verdict:
     """The claim that has to wait longest decides, and one that can never be met before all."""
-    standings = tuple([count.standing(window, now) for count, (window, _) in zip(counts, claims, strict=True)])
+    standings = tuple([count.standing(window, now) for count, window, _ in asked])
     refused, longest = 0, -1.0
-    for number, (count, (window, cost)) in enumerate(zip(counts, claims, strict=True)):
+    for number, (count, window, cost) in enumerate(asked):
         if count.fits(window, cost or 1):
             continue
         wait = count.wait(window, cost or 1, now)
