@@ -8,7 +8,7 @@ import pytest
 from pronto.core.errors import DeadlineExceeded, Draining, Overloaded
 from pronto.core.events import Waiting
 from pronto.engines.base import Capabilities
-from pronto.fleet.admission import Admission, Permit
+from pronto.fleet.admission import COMPANY, Admission, Permit
 from pronto.fleet.shares import Share
 
 
@@ -69,6 +69,7 @@ async def test_a_tenant_has_only_so_much_unread_before_a_newcomer() -> None:
         need = admission.need(Share(tenant), prompt_tokens=prompt_tokens, max_new_tokens=10, choices=1)
         return admission.admit(need, 1e9)
 
+    (await anext(come("other", 1))).release()
     first, second, third = come("flood", 200), come("flood", 50), come("flood", 900)
     inside = await anext(first)
     assert isinstance(inside, Permit)
@@ -89,9 +90,28 @@ async def test_a_tenant_has_only_so_much_unread_before_a_newcomer() -> None:
     assert admission.free_slots == 30
 
 
+async def test_who_is_alone_is_not_held_up_by_what_is_unread() -> None:
+    clock = Clock()
+    admission = Admission(Capabilities(slots=32, step_tokens=1000), queue_size=10, clock=clock)
+
+    def come(tenant: str) -> AsyncGenerator[Waiting | Permit, None]:
+        return admission.admit(admission.need(Share(tenant), prompt_tokens=200, max_new_tokens=10, choices=1), 1e9)
+
+    for _ in range(5):
+        assert isinstance(await anext(come("a")), Permit)
+    assert isinstance(await anext(come("b")), Permit)
+    assert isinstance(await anext(come("a")), Waiting)
+    clock.now += COMPANY
+    for _ in range(5):
+        assert isinstance(await anext(come("a")), Permit)
+
+
 async def test_a_prompt_may_go_alone_however_long_it_is() -> None:
     clock = Clock()
     admission = Admission(Capabilities(slots=32, step_tokens=1000), queue_size=10, clock=clock)
+    (
+        await anext(admission.admit(admission.need(Share("b"), prompt_tokens=1, max_new_tokens=1, choices=1), 1e9))
+    ).release()
     needs = [admission.need(Share("a"), prompt_tokens=5000, max_new_tokens=10, choices=1) for _ in range(2)]
     inside, waiting = await anext(admission.admit(needs[0], 1e9)), admission.admit(needs[1], 1e9)
     assert isinstance(inside, Permit)

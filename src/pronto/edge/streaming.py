@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from pronto.core.errors import ProntoError
-from pronto.core.events import Done, Event, Replay, Started, Step, Token, Waiting, unpacked
+from pronto.core.events import Done, Event, Replay, Started, Step, Token, Waiting
 from pronto.core.plan import Standing
 from pronto.edge.body import Send
 from pronto.edge.departure import Watch
@@ -152,25 +152,24 @@ class Stream:
                 if self.outcome.done is None:
                     raise incomplete() from None
                 return
-            for event in unpacked(value):
-                await self._hear(event)
+            for event in value.events if type(value) is Replay else (value,):
+                self._hear(event)
+                if type(event) is Started:
+                    await self._commit()
+                elif self._size > JOIN_BYTES and self.is_committed:
+                    await self._write()
 
-    async def _hear(self, event: Event) -> None:
-        kind = type(event)
-        if kind is Token:
+    def _hear(self, event: Event) -> None:
+        if type(event) is Token:
             self._take(self._encoder.feed(event))
             if self.outcome.first_token is None:
                 self.outcome.first_token = self._loop.time() - self._began
-            if self._size > JOIN_BYTES:
-                await self._write()
-        elif kind is Waiting:
-            self.outcome.note(event)
+            return
+        self.outcome.note(event)
+        if type(event) is Waiting:
             self._hear_waiting(self._encoder.feed(event))
         else:
-            self.outcome.note(event)
             self._take(self._encoder.feed(event))
-            if kind is Started:
-                await self._commit()
 
     async def _wait(self, step: Polled[Step]) -> Step:
         # Nothing further is at hand: what is ready leaves before the wait.

@@ -19,6 +19,7 @@ from pronto.fleet.shares import Counters, Share
 
 NEWS = 1.0  # seconds between two Waiting events
 POSITIONS_AGE = 0.5  # seconds for which an order of the queue is good enough for telling
+COMPANY = 30.0  # seconds after a request of another tenant during which one is not alone
 RETRY = (1.0, 60.0)  # seconds: bounds of what a refused client is told
 
 
@@ -99,6 +100,8 @@ class Admission:
         self._clock, self._pace = clock, Pace()
         self._running_cost = 0.0  # of those inside, as expected
         self._order: tuple[float, dict[int, _Spot]] = (-math.inf, {})
+        self._last_tenant: str | None = None
+        self._alone_from = -math.inf
         self._is_paused = False
         self._closed: ProntoError | None = None
         self.running = 0
@@ -135,7 +138,13 @@ class Admission:
         """
         if self._closed is not None:
             raise self._closed
-        if not self._queue and not self._is_paused and self._room.fits(need) and self._room.allows(need):
+        self._look_around(need.share.tenant)
+        if (
+            not self._queue
+            and not self._is_paused
+            and self._room.fits(need)
+            and self._room.allows(need, is_alone=self._is_alone)
+        ):
             self._queue.counters.serve_at_once(need.share)
             yield self._grant(need)
             return
@@ -158,6 +167,15 @@ class Admission:
         finally:
             if not is_handed_over:
                 self._abandon(ticket)
+
+    @property
+    def _is_alone(self) -> bool:
+        return self._clock() >= self._alone_from
+
+    def _look_around(self, tenant: str) -> None:
+        if tenant != self._last_tenant:
+            self._alone_from = self._clock() + COMPANY if self._last_tenant is not None else -math.inf
+            self._last_tenant = tenant
 
     def _enqueue(self, entry: _Entry) -> Waiter:
         try:
@@ -202,7 +220,7 @@ class Admission:
         return Permit(self, need, self._clock())
 
     def _may_go(self, ticket: Waiter) -> bool:
-        return self._room.allows(ticket.item.need)
+        return self._room.allows(ticket.item.need, is_alone=self._is_alone)
 
     def charge(self, share: Share, priced: float) -> None:
         """Called by permits."""

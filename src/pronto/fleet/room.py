@@ -28,7 +28,8 @@ class Room:
     """Slots, tokens of the KV cache, and the next steps of the engine.
 
     An engine reads prompts in the order of their arrival. A tenant that gets many slots at once would put all its
-    prompts before a newcomer's, so only so many of them may be unread.
+    prompts before a newcomer's, so only so many of them may be unread while others are about. Alone, it is not held up:
+    reading many prompts in one step is quicker.
     """
 
     def __init__(self, capabilities: Capabilities) -> None:
@@ -43,15 +44,15 @@ class Room:
         """Whether there is room for it now."""
         return need.slots <= self.free_slots and need.tokens <= self._free_tokens
 
-    def allows(self, need: Need) -> bool:
-        """Whether its tenant may have it now. One that holds nothing may have any."""
+    def allows(self, need: Need, *, is_alone: bool) -> bool:
+        """Whether its tenant may have it now. One that holds nothing may have any; `is_alone`: nobody else is about."""
         tenant = need.share.tenant
         held = self._held.get(tenant)
         if held is None:
             return True
         unread = self._unread.get(tenant)
         return held + need.slots <= self.tenant_slots and (
-            unread is None or unread + need.prompt_tokens <= self._most_unread
+            is_alone or unread is None or unread + need.prompt_tokens <= self._most_unread
         )
 
     def take(self, need: Need) -> None:
