@@ -16,8 +16,9 @@ from pronto.store.committer import Committer, Outcome, Write
 
 MAX_BATCH = 1000  # rows of one transaction
 MAX_WAITING = 20_000  # rows that wait for the disk; more are refused
-# Handing rows to a thread and back costs as much as all the rest of a kept answer, so few of them are written by the
-# loop itself: within 0.1 ms, unless the disk is slow or somebody else has the database. Then the thread takes over.
+# Handing rows of kept answers to a thread and back costs as much as all the rest of them, so a few of those are written
+# by the loop itself: within 0.1 ms, unless the disk is slow or somebody else has the database. Then the thread takes
+# over. Rows of other answers are few against their tokens, and a stream is not to wait for any disk.
 FEW = 64  # rows
 SLOW = 0.005  # seconds
 PAUSE = 5.0  # seconds after a slow or a failed one during which the loop leaves all to the thread
@@ -33,6 +34,7 @@ class Writer:
         # Of the loop: what comes while the thread is busy waits here, so that it is woken once for all of it.
         self._pending: list[Write] = []
         self._waiting = 0  # rows handed in and not told of yet
+        self._settled = 0  # of those: rows that are settled at once
         self._is_busy = False
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
@@ -49,6 +51,8 @@ class Writer:
             return future
         self._waiting += 1
         self._pending.append((future, row, settlement))
+        if row is not None and settlement is not None:
+            self._settled += 1
         if len(self._pending) == 1 and not self._is_busy:
             self._loop.call_soon(self._hand_over)
         return future
@@ -72,7 +76,7 @@ class Writer:
             self._put()
 
     def _write_here(self) -> bool:
-        if len(self._pending) > FEW or self.wants_checkpoint:
+        if self._settled != len(self._pending) or self._settled > FEW or self.wants_checkpoint:
             return False
         began = time.monotonic()
         if began < self._not_here_before:
@@ -82,7 +86,7 @@ class Writer:
         if not is_done or ended - began > SLOW:
             self._not_here_before = ended + PAUSE
         if is_done:
-            batch, self._pending = self._pending, []
+            batch, self._pending, self._settled = self._pending, [], 0
             self.is_dirty = True
             self._waiting -= len(batch)
             _finish(batch, None)
@@ -90,6 +94,7 @@ class Writer:
 
     def _put(self) -> None:
         batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
+        self._settled = sum(row is not None and end is not None for _, row, end in self._pending)
         self._is_busy = True
         self._queue.put(batch)
 
