@@ -104,16 +104,25 @@ class Writer:
             self.is_dirty = self.is_dirty or any(error is None for _, error in outcomes)
             # RuntimeError: the loop has ended, and with it everybody who could have waited.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._tell, outcomes)
-            if self.wants_checkpoint:
+                if not self.wants_checkpoint:
+                    self._loop.call_soon_threadsafe(self._tell_and_go_on, outcomes)
+                    continue
                 self.wants_checkpoint = False
-                self._there.checkpoint()
+                self._loop.call_soon_threadsafe(self._tell, outcomes)
+                self._there.checkpoint()  # nobody writes meanwhile, or the log would not begin anew
+                self._loop.call_soon_threadsafe(self._go_on)
         self._there.close()
 
     def _tell(self, outcomes: list[Outcome]) -> None:
         for batch, error in outcomes:
             self._waiting -= len(batch)
             _finish(batch, error)
+
+    def _tell_and_go_on(self, outcomes: list[Outcome]) -> None:
+        self._tell(outcomes)
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._is_busy = False
         self._hand_over()
 
