@@ -30,6 +30,8 @@ Samples = dict[int, list[streams.Measured]]
 
 def catalog(data: Path, model: Path) -> str:
     """Add the model and make its export (the only slow part, kept between runs); returns a token."""
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "plans.toml").write_text(echo_model.PLANS)
     token = server.new_account(data)
     if MODEL not in server.pronto(data, "models", "list"):
         server.pronto(data, "models", "add", MODEL, "--source", str(model))
