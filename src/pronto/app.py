@@ -231,7 +231,7 @@ async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
         {
             "ping": lambda _: _answer({"pid": os.getpid()}),
             "models": lambda _: _answer({"models": app.gateway.models.list()}),
-            **LoginDesk(app.logins, app.store.accounts).handlers(),
+            **LoginDesk(app.logins, app.store.accounts, app.store.audit).handlers(),
         },
     )
     await control.start()

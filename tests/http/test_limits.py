@@ -1,6 +1,7 @@
 """Limits through the whole house: a real server over a real database, with an operator's plans."""
 
 import asyncio
+import sqlite3
 import time
 
 import pytest
@@ -152,3 +153,20 @@ async def test_a_change_of_plan_holds_from_the_next_request_on(scene: Scene) -> 
 
 def test_settings_of_a_scene_are_those_of_a_server() -> None:
     assert Settings().account_concurrency >= 128  # no plan that is shipped is held below its own concurrency
+
+
+async def test_a_locked_database_gives_no_free_ride_and_takes_nothing(folder, scene: Scene) -> None:
+    ann = await scene.account("ann", "free")
+    assert (await scene.post(ann, BODY)).status_code == 200
+    lock = sqlite3.connect(folder / "pronto.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    try:
+        kept, made = await asyncio.gather(scene.post(ann, BODY), scene.post(ann, fresh(1)))
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+    for refused in (kept, made):
+        assert (refused.status_code, refused.json()["error_type"]) == (503, "storage")
+    assert (await scene.limits(ann))["requests_per_day"]["remaining"] == 49
+    assert (await scene.post(ann, BODY)).status_code == 200
+    assert len(await scene.rows("ann")) == 2

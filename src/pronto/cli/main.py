@@ -30,6 +30,7 @@ COMMANDS = {
     "plans": Target("pronto.cli.plans", "app", "Plans: what accounts may do."),
     "login": Target("pronto.cli.login", "app", "Devices that ask to be let in, as `hf auth login` does."),
     "models": Target("pronto.cli.models", "app", "Models: what the server offers."),
+    "limits": Target("pronto.cli.limits", "limits", "What is left of each account's plan."),
     "usage": Target("pronto.cli.usage", "usage", "What was used, day by day."),
     "audit": Target("pronto.cli.audit", "audit", "Who changed what."),
     "backup": Target("pronto.cli.backup", "backup", "Keep what cannot be made again, also while the server runs."),

@@ -5,17 +5,14 @@ from typing import Any
 from pronto.accounts.device_login import Device, DeviceLogins
 from pronto.core.errors import InvalidInput, NotFound
 from pronto.edge.control import Handler
-from pronto.observe import logger
-from pronto.store.base import Accounts
-
-log = logger("control")
+from pronto.store.base import Accounts, Audit
 
 
 class LoginDesk:
     """What stands behind `pronto login`."""
 
-    def __init__(self, logins: DeviceLogins, accounts: Accounts) -> None:
-        self._logins, self._accounts = logins, accounts
+    def __init__(self, logins: DeviceLogins, accounts: Accounts, audit: Audit) -> None:
+        self._logins, self._accounts, self._audit = logins, accounts, audit
 
     def handlers(self) -> dict[str, Handler]:
         return {"login-list": self.list, "login-confirm": self.confirm, "login-deny": self.deny}
@@ -42,7 +39,7 @@ class LoginDesk:
         if account.kind != "user" or account.suspended is not None:
             raise InvalidInput(f"{name} is an organisation or suspended; nobody can log in as it.")
         device = self._logins.confirm(_text(asked, "code"), account.id)
-        log.info("login confirmed", user=name, client=device.name, address=device.address)
+        await self._audit.write("operator", "login.confirm", name, _shown(device))
         return _shown(device) | {"user": name}
 
     async def deny(self, asked: dict[str, Any]) -> dict[str, Any]:

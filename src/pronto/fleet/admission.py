@@ -285,7 +285,7 @@ class Admission:
         """Seconds until one who stands there is let in: those before, and one of those inside, must have left."""
         running = self.running or self._room.slots
         usual = self._running_cost / self.running if self.running else 0.0
-        return self._pace.seconds(spot.before + usual, spot.position / running)
+        return self._pace.seconds(spot.before + usual, spot.position / running, running)
 
 
 def _too_late() -> DeadlineExceeded:

@@ -39,15 +39,16 @@ class Pace:
         self._seconds = self._seconds * decay + passed
         self._finished += 1
 
-    def seconds(self, cost: float, places: float) -> float | None:
+    def seconds(self, cost: float, places: float, inside: int) -> float | None:
         """Until work of this expected cost is done; None before enough was measured.
 
         Before the speed under load is known: as if each of `places`, the rounds of the slots, took as long as a request
-        takes without load, which errs on the short side, so that nobody is refused for a guess.
+        takes without load, which errs on the short side, so that nobody is refused for a guess. It is known when two
+        rounds of those `inside` are through: what the first ones still work on counts for nothing until they finish.
         """
         if self._count < ENOUGH:
             return None
-        if self._finished < ENOUGH or self._seconds <= 0 or self._work <= 0 or self._expected <= 0:
+        if self._finished < max(ENOUGH, 2 * inside) or self._seconds <= 0 or self._work <= 0 or self._expected <= 0:
             return places * self._hold
         # Most answers end before the length that they may have.
         return cost * (self._actual / self._expected) * self._seconds / self._work

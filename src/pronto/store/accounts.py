@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pronto.store.base import Account, Token
 from pronto.store.sessions import Session, Sessions
-from pronto.store.tables import accounts, conversations, ledger, tokens, usage_days
+from pronto.store.tables import accounts, answers, conversations, ledger, tokens, usage_days
 
 _BATCH = 200  # digests of one statement; SQLite takes 999 variables at least
 
@@ -59,6 +59,7 @@ class SqlAccounts:
         async with self._sessions.writing() as session:
             is_done = (await session.execute(accounts.delete().where(accounts.c.id == id))).rowcount == 1
             await session.execute(conversations.delete().where(conversations.c.account_id == id))
+            await session.execute(answers.delete().where(answers.c.account_id == id))
             if is_done:
                 await session.count_change()
         return is_done
