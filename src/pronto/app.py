@@ -187,7 +187,7 @@ def _build_gateway(
         models=models,
         rules=Rules(
             plan_of=lambda caller: plans.of(caller.plan, caller.limits or ""),
-            level_of=lambda needed: plans.get(needed).level,
+            level_of=plans.level_of,
             still_valid=authenticator.still_valid,
             queue_timeout=settings.queue_timeout,
         ),

@@ -95,6 +95,10 @@ def test_the_curated_list_without_anything(tmp_path: Path) -> None:
         (("add", "a/b", "--source", "./nowhere"), "no folder"),
         (("add", "a/b", "--source", "TINY", "--alias", "suno/bark"), "share the name"),
         (("add", "a/b", "--source", "TINY", "--engine", "openvin"), "There is no engine"),
+        (
+            ("add", "a/b", "--source", "TINY", "--plan", "gold"),
+            "no plan named 'gold'; the plans are free, pro, enterprise",
+        ),
         (("add", "a/b", "--source", "CODE"), "auto_map"),
         (("pull", "no/where"), "Model no/where does not exist"),
         (("pull", "suno/bark"), "no engine 'bark' yet"),

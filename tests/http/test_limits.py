@@ -170,3 +170,13 @@ async def test_a_locked_database_gives_no_free_ride_and_takes_nothing(folder, sc
     assert (await scene.limits(ann))["requests_per_day"]["remaining"] == 49
     assert (await scene.post(ann, BODY)).status_code == 200
     assert len(await scene.rows("ann")) == 2
+
+
+async def test_an_answer_that_is_given_again_does_not_tell_how_limits_stood_then(scene: Scene) -> None:
+    ann = await scene.account("ann", "free")
+    first, again = [await scene.post(ann | {"idempotency-key": "k"}, BODY) for _ in range(2)]
+    assert "ratelimit" in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    assert not [name for name in again.headers if "ratelimit" in name]
+    assert (await scene.limits(ann))["requests_per_day"]["remaining"] == 49

@@ -19,7 +19,7 @@ def rules(**plan: object) -> Rules:
     def plan_of(caller: Caller) -> Plan:
         return Plan(name=caller.plan, level=LEVELS[caller.plan], **plan)
 
-    return Rules(plan_of=plan_of, level_of=lambda name: LEVELS[name], still_valid=still_valid, queue_timeout=10)
+    return Rules(plan_of=plan_of, level_of=LEVELS.get, still_valid=still_valid, queue_timeout=10)
 
 
 def model(id: str, plan: str = "free") -> Model:
@@ -32,6 +32,11 @@ def caller(role: Role, *scopes: str, plan: str = "pro") -> Caller:
 
 
 CODER = f"{INFERENCE_SCOPE}:demo/tiny-coder"
+
+
+def test_a_model_of_a_plan_that_is_gone_is_nobodys() -> None:
+    with pytest.raises(Forbidden, match="a/b needs the gold plan, which this server does not have"):
+        rules().check(caller(Role.READ), model("a/b", plan="gold"))
 
 
 @pytest.mark.parametrize("role", [Role.READ, Role.WRITE])

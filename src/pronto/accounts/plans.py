@@ -160,6 +160,11 @@ class Plans:
     def list(self) -> list[Plan]:
         return sorted(self._plans.values(), key=lambda plan: plan.level)
 
+    def level_of(self, name: str) -> int | None:
+        """None for a plan that does not exist."""
+        plan = self._plans.get(name)
+        return None if plan is None else plan.level
+
     def allows(self, plan: str, needed: str) -> bool:
         """Whether an account on `plan` may use what `needed` is needed for."""
         return self.of(plan).level >= self.get(needed).level

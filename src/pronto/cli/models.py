@@ -15,7 +15,7 @@ from pronto.catalog.catalog import Catalog
 from pronto.catalog.detect import Detected
 from pronto.catalog.library import Library
 from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, place_of
-from pronto.cli.frame import AsJson, DataDir, read_settings
+from pronto.cli.frame import AsJson, DataDir, read_plans, read_settings
 from pronto.cli.live import live_states
 from pronto.cli.output import note, write_json, write_rows
 from pronto.core.model import Model, State
@@ -30,14 +30,6 @@ COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")]
 _Asked = ParamSpec("_Asked")
-
-
-class Plan(StrEnum):
-    """The lowest plan that may use a model."""
-
-    FREE = "free"
-    PRO = "pro"
-    ENTERPRISE = "enterprise"
 
 
 class Weights(StrEnum):
@@ -85,7 +77,7 @@ def add_model(
     adapter: Annotated[
         str | None, typer.Option(help="Instead of --source: a LoRA adapter, as a folder or a repository of the Hub.")
     ] = None,
-    plan: Annotated[Plan | None, typer.Option(help="The lowest plan that may use it. [default: free]")] = None,
+    plan: Annotated[str | None, typer.Option(help="The lowest plan that may use it. [default: free]")] = None,
     context: Annotated[int | None, typer.Option(min=1, help="Tokens of prompt and answer together.")] = None,
     task: Annotated[
         Task | None, typer.Option(metavar="TASK", help="What it does, where its files do not tell.")
@@ -108,6 +100,8 @@ def add_model(
     settings = read_settings(data_dir=data_dir)
     if (base is None) != (adapter is None) or (source is None) == (base is None):
         raise ValueError("Please say where the model is: --source, or --base and --adapter.")
+    if plan is not None:
+        read_plans(data_dir).get(plan)
     place = place_of(source) if source is not None else None
     detected, remark = look_at(settings, place, is_told=task is not None) if place is not None else (None, "")
     given = {

@@ -113,7 +113,9 @@ class Recording:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.headers = [pair for pair in message["headers"] if pair[0] not in self._left_out]
+            kept = [pair for pair in message["headers"] if pair[0] not in self._left_out]
+            # How limits stood then would make clients wait now.
+            self.headers = [pair for pair in kept if not pair[0].startswith((b"ratelimit", b"x-ratelimit"))]
         else:
             self._note(message.get("body", b""))
             if not message.get("more_body"):

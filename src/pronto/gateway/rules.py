@@ -11,10 +11,13 @@ from pronto.core.plan import Plan
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """`level_of` is the level of the plan that a model needs. `queue_timeout`: seconds, whatever a plan says."""
+    """`level_of` is the level of the plan that a model needs, None where there is no such plan (any more).
+
+    `queue_timeout`: seconds, whatever a plan says.
+    """
 
     plan_of: Callable[[Caller], Plan]
-    level_of: Callable[[str], int]
+    level_of: Callable[[str], int | None]
     still_valid: Callable[[Caller], Awaitable[bool]]
     queue_timeout: float
 
@@ -31,7 +34,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
                 "Please use another token, or make one with the scope `inference.serverless.write`."
             )
         plan = self.plan_of(caller)
-        if plan.level < self.level_of(model.plan):
+        level = self.level_of(model.plan)
+        if level is None:
+            raise Forbidden(
+                f"{model.id} needs the {model.plan} plan, which this server does not have. "
+                "Please tell its operator: the model's entry in the catalog names it."
+            )
+        if plan.level < level:
             raise Forbidden(
                 f"{model.id} needs the {model.plan} plan; your account is on the {plan.name} plan. "
                 "Please ask the operator of this server to change your plan."

@@ -10,9 +10,9 @@ from pronto.core.errors import ProntoError
 from pronto.core.events import Done, Event, Finish, FinishReason, Started, Token, ToolCall, TopToken, Waiting
 from pronto.wire import sse
 from pronto.wire.base import Headers
-from pronto.wire.fold import Fold
 from pronto.wire.openai.style import (
     END,
+    FoldedAnswer,
     Style,
     UsageBody,
     bytes_of,
@@ -25,7 +25,6 @@ from pronto.wire.openai.style import (
     usage_body,
 )
 from pronto.wire.text_reply import stream_headers
-from pronto.wire.whole import WholeAnswer
 
 
 class LogprobBody(msgspec.Struct, frozen=True):
@@ -98,19 +97,8 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     usage: UsageBody
 
 
-class WholeChat(WholeAnswer):
+class WholeChat(FoldedAnswer):
     """The fold of all events as one document."""
-
-    def __init__(self, style: Style) -> None:
-        super().__init__(style.characters)
-        self._style = style
-        self._fold = Fold()
-
-    def take(self, event: Event) -> None:
-        self._fold.add(event)
-
-    def fail(self, error: ProntoError) -> bytes:
-        return failure(error, self._style)
 
     def answer(self, done: Done) -> bytes:
         style = self._style

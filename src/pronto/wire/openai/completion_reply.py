@@ -6,9 +6,10 @@ from pronto.core.errors import ProntoError
 from pronto.core.events import Done, Event, Finish, Started, Token, Waiting
 from pronto.wire import sse
 from pronto.wire.base import Headers
-from pronto.wire.fold import Choice, Fold
+from pronto.wire.fold import Choice
 from pronto.wire.openai.style import (
     END,
+    FoldedAnswer,
     Style,
     UsageBody,
     encode,
@@ -19,7 +20,6 @@ from pronto.wire.openai.style import (
     usage_body,
 )
 from pronto.wire.text_reply import stream_headers
-from pronto.wire.whole import WholeAnswer
 
 
 class LogprobsBody(msgspec.Struct, frozen=True):
@@ -52,19 +52,8 @@ class CompletionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     usage: UsageBody
 
 
-class WholeCompletion(WholeAnswer):
+class WholeCompletion(FoldedAnswer):
     """The fold of all events as one document."""
-
-    def __init__(self, style: Style) -> None:
-        super().__init__(style.characters)
-        self._style = style
-        self._fold = Fold()
-
-    def take(self, event: Event) -> None:
-        self._fold.add(event)
-
-    def fail(self, error: ProntoError) -> bytes:
-        return failure(error, self._style)
 
     def answer(self, done: Done) -> bytes:
         style = self._style

@@ -3,9 +3,11 @@
 import msgspec
 
 from pronto.core.errors import ProntoError
-from pronto.core.events import FinishReason, Started, Token, Usage
+from pronto.core.events import Event, FinishReason, Started, Token, Usage
 from pronto.wire import sse
+from pronto.wire.fold import Fold
 from pronto.wire.openai import errors
+from pronto.wire.whole import WholeAnswer
 
 END = b"data: [DONE]\n\n"
 encode = msgspec.json.Encoder().encode
@@ -73,3 +75,18 @@ def failure(error: ProntoError, style: Style) -> bytes:
 def fragment(text: str) -> bytes:
     """A text as JSON that fits into a frame."""
     return sse.escape(encode(text))
+
+
+class FoldedAnswer(WholeAnswer):
+    """A whole answer that is written from the fold of all its events."""
+
+    def __init__(self, style: Style) -> None:
+        super().__init__(style.characters)
+        self._style = style
+        self._fold = Fold()
+
+    def take(self, event: Event) -> None:
+        self._fold.add(event)
+
+    def fail(self, error: ProntoError) -> bytes:
+        return failure(error, self._style)
