@@ -141,7 +141,8 @@ def ours(data: Path, tokens: dict[str, str], flood: list[str], arrivals: list[Ar
     for name, flooded in (("same model", MODEL), ("other model", OTHER)):
         with server.serve(data) as house:
             seen[name] = asyncio.run(Crowd(house, tokens, flood).endure(flooded, arrivals))
-        print(f"flood on the {name}: done", file=sys.stderr)
+        p95 = {who: round(percentile(firsts, 0.95) * 1000) for who, firsts in seen[name].firsts.items()}
+        print(f"flood on the {name}: p95 in ms {p95}, {seen[name].per_second:,.0f} tokens/s", file=sys.stderr)
     return seen
 
 

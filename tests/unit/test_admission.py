@@ -283,3 +283,25 @@ async def test_a_full_queue_says_when_a_place_becomes_free() -> None:
     with pytest.raises(Overloaded) as raised:
         await anext(knock(admission, "z"))
     assert raised.value.retry_after == pytest.approx(3.0, rel=0.1)
+
+
+async def test_a_flood_is_not_refused_while_its_first_prompts_are_read() -> None:
+    """Its unread prompts hold it up one by one at first; that says nothing of how long the rounds of all slots take."""
+    clock = Clock()
+    admission = Admission(Capabilities(slots=32, step_tokens=256), queue_size=512, clock=clock)
+
+    def come(tenant: str) -> AsyncGenerator[Waiting | Permit, None]:
+        need = admission.need(Share(tenant), prompt_tokens=64, max_new_tokens=64, choices=1)
+        return admission.admit(need, clock.now + 60.0)
+
+    for _ in range(8):
+        warm = await anext(come("pro"))
+        assert isinstance(warm, Permit)
+        clock.now += 1.0
+        warm.release()
+    crowd = [come("flood") for _ in range(100)]
+    first = [await anext(one) for one in crowd]
+    assert sum(isinstance(one, Permit) for one in first) == 1
+    assert all(isinstance(one, Permit | Waiting) for one in first)
+    for one in crowd:
+        await one.aclose()
