@@ -273,7 +273,7 @@ def _prose_breaches(root: Path) -> Iterator[str]:
     for name in PROSE:
         start = root / name
         for file in sorted(start.rglob("*")) if start.is_dir() else [start]:
-            if file.is_file() and file.suffix not in (".py", ".pyc"):
+            if file.is_file() and file.suffix not in (".py", ".pyc", ".png"):
                 for line, reason in _machine_paths(file.read_text(encoding="utf-8")):
                     yield f"{file.relative_to(root).as_posix()}:{line}: {reason}"
 

@@ -285,7 +285,7 @@ class Admission:
         """Seconds until one who stands there is let in: those before, and one of those inside, must have left."""
         running = self.running or self._room.slots
         usual = self._running_cost / self.running if self.running else 0.0
-        # Few may be inside because the first prompts are still being read, one after the other: the next rounds are full.
+        # Few may be inside because the first prompts are still being read: the next rounds are full.
         round_of = max(running, self._room.tenant_slots)
         return self._pace.seconds(spot.before + usual, spot.position / round_of, running)
 
