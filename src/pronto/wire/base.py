@@ -22,6 +22,7 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
     is_named: bool = False  # whether the path names the model, which then wins over the body
     headers: dict[str, str]  # names in lower case
     body: bytes
+    files: dict[str, str] = {}  # paths of uploads that are not in `body`, by their digest
     now: int = 0  # Unix seconds, for dialects whose answers carry a time
 
 
