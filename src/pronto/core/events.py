@@ -12,9 +12,10 @@ import msgspec
 
 from pronto.core.audio_work import AudioValue
 from pronto.core.image_work import ImageValue
-from pronto.core.labels import Labels
 from pronto.core.plan import Standing
 from pronto.core.request import Grammar, Sampling, Thinking
+from pronto.core.table_work import TableValue
+from pronto.core.text_work import TextValue
 from pronto.core.vector_work import VectorValue
 
 
@@ -122,7 +123,7 @@ class Completed(msgspec.Struct, frozen=True, tag="completed"):
     note: str = ""
 
 
-TaskValue = Labels | VectorValue | ImageValue | AudioValue
+TaskValue = TextValue | TableValue | VectorValue | ImageValue | AudioValue
 Value = Prepared | Completed | Tokenized | TaskValue
 
 

@@ -4,6 +4,7 @@ import msgspec
 
 from pronto.core.audio_work import AudioWork
 from pronto.core.image_work import ImageWork
+from pronto.core.table_work import TableWork
 from pronto.core.tasks import Task
 from pronto.core.text_work import TextWork
 from pronto.core.vector_work import VectorWork
@@ -175,7 +176,9 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
 
 
 InternalWork = Prepare | CheckGrammar | Export | Pull
-TaskWork = TextWork | VectorWork | ImageWork | AudioWork | VisionWork  # each says what it is expected to take
+TaskWork = (
+    TextWork | TableWork | VectorWork | ImageWork | AudioWork | VisionWork
+)  # each says what it is expected to take
 Work = TextGeneration | Tokenize | TaskWork | InternalWork
 
 
