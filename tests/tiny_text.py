@@ -215,7 +215,7 @@ def _m2m(folder: Path) -> tuple[Any, Any]:
     spm = str(folder / "sentencepiece.bpe.model")
     tokenizer = M2M100Tokenizer(str(folder / "vocab.json"), spm, src_lang="en", model_max_length=WINDOW)
     config = M2M100Config(
-        vocab_size=len(tokenizer) + 8,
+        vocab_size=max(tokenizer.lang_token_to_id.values()) + 9,
         d_model=32,
         encoder_layers=2,
         decoder_layers=2,

@@ -104,9 +104,7 @@ def test_ranking_is_the_head_s_logit_of_each_pair(ask) -> None:
     query = "What is the capital of France?"
     with torch.no_grad():
         logits = [model(**tokenizer(query, text, return_tensors="pt")).logits.item() for text in TEXTS]
-    raw, scored = asker.ask(
-        RankTexts(query=query, texts=TEXTS, raw_scores=True), RankTexts(query=query, texts=TEXTS)
-    )
+    raw, scored = asker.ask(RankTexts(query=query, texts=TEXTS, raw_scores=True), RankTexts(query=query, texts=TEXTS))
     np.testing.assert_allclose(raw.scores, logits, atol=2e-5)
     np.testing.assert_allclose(scored.scores, 1 / (1 + np.exp(-np.array(logits))), atol=2e-5)
 
@@ -285,9 +283,7 @@ def test_no_answer_is_one_of_them_where_it_may_be(ask) -> None:
     assert all(answer.answer for answer in without)
 
 
-@pytest.mark.parametrize(
-    ("options", "param"), [({"stride": 60}, "doc_stride"), ({"max_window": 5}, "question")]
-)
+@pytest.mark.parametrize(("options", "param"), [({"stride": 60}, "doc_stride"), ({"max_window": 5}, "question")])
 def test_windows_of_a_context_that_cannot_be_are_refused(ask, options: dict[str, Any], param: str) -> None:
     work = AnswerQuestions(questions=(Question("What is it?", LONG),), **options)
     assert ask("questions", Task.QUESTION_ANSWERING).failure(work).param == param

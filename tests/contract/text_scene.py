@@ -23,7 +23,9 @@ def folder_of(base: Path, kind: str) -> Path:
 
 def model_of(folder: Path, task: Task, engine: str = "pipelines-text", **more: Any) -> Model:
     source = Source(folder=str(folder))
-    return Model(id=f"tiny/{folder.name}", task=task, engine=engine, source=source, revision="r", folder=str(folder), **more)
+    return Model(
+        id=f"tiny/{folder.name}", task=task, engine=engine, source=source, revision="r", folder=str(folder), **more
+    )
 
 
 def loaded(model: Model) -> Engine:

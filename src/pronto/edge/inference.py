@@ -113,13 +113,15 @@ class Inference:
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
         model = match.model or self._default(match)
-        task = match.task or models.task_of(model)
+        own_task = models.task_of(model) if match.route.dialect == "hf" else None
+        task = match.task or own_task or models.task_of(model)
         limit = self._max_media if task in MEDIA_TASKS else self._max_body
         body = await read_body(exchange.receive, exchange.headers, limit, self._body_timeout)
         return Raw(
             request_id=exchange.request_id,
             route=match.route.name,
             task=task,
+            own_task=own_task,
             model=model,
             is_named=match.model is not None,
             headers=exchange.headers,

@@ -49,6 +49,11 @@ ENTRIES = {
                 | {Task.SUMMARIZATION, Task.TRANSLATION, Task.CONVERSATIONAL}
             ),
         ),
+        EngineEntry(
+            name="tabular",
+            target="pronto.engines.tabular.engine:make_engine",
+            tasks=frozenset({Task.TABULAR_CLASSIFICATION, Task.TABULAR_REGRESSION}),
+        ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
             name="openvino-grammar",

@@ -67,7 +67,9 @@ class TokenHead:
     def predict(self, items: Sequence[Item]) -> Sequence[dict[str, Any] | Failed]:
         import torch
 
-        logits = self._loaded.model(**padded(self._loaded, [lists for _, lists in (item.value for item in items)])).logits
+        logits = self._loaded.model(
+            **padded(self._loaded, [lists for _, lists in (item.value for item in items)])
+        ).logits
         found: list[Any] = []
         for row, item in zip(logits.float().cpu(), items, strict=True):
             window, _ = item.value

@@ -62,8 +62,7 @@ class SequenceHead:
             batch["use_cache"] = False
         logits = self._loaded.model(**batch).logits.float().cpu().numpy().astype(np.float64)
         return [
-            (row, item.cost) if np.isfinite(row).all() else NOT_FINITE
-            for row, item in zip(logits, items, strict=True)
+            (row, item.cost) if np.isfinite(row).all() else NOT_FINITE for row, item in zip(logits, items, strict=True)
         ]
 
     def join(self, work: Any, values: Sequence[_Row]) -> tuple[Value, Usage]:

@@ -18,14 +18,14 @@ class Told(msgspec.Struct, frozen=True):
     source: str | None = None  # for the tokenizer
 
 
-def tell(tokenizer: Any, config: Any, work: WriteText) -> Told:
+def tell(tokenizer: Any, model: Any, work: WriteText) -> Told:
     """Raises InvalidInput for languages that the model does not have."""
     asked = (work.source_language, work.target_language)
     if hasattr(tokenizer, "_build_translation_inputs"):
-        return _by_token(tokenizer, config, *asked)
+        return _by_token(tokenizer, model.generation_config, *asked)
     if hasattr(tokenizer, "supported_language_codes"):
         return _marian(tokenizer, *asked)
-    known = getattr(config, "task_specific_params", None) or {}
+    known = getattr(model.config, "task_specific_params", None) or {}
     name = f"translation_{asked[0]}_to_{asked[1]}" if any(asked) else work.kind
     if any(asked) and name not in known:
         pairs = sorted(each.removeprefix("translation_") for each in known if each.startswith("translation_"))

@@ -112,7 +112,9 @@ def read_text(loaded: Loaded, text: str, pair: str | None = None, *, cut: str | 
     return said
 
 
-def check_length(loaded: Loaded, tokens: int, name: str, advice: str = "Please send less, or set `truncation`.") -> None:
+def check_length(
+    loaded: Loaded, tokens: int, name: str, advice: str = "Please send less, or set `truncation`."
+) -> None:
     """Raises InvalidInput."""
     if tokens > loaded.window:
         raise InvalidInput(f"`{name}` must have at most {loaded.window} tokens. Given: {tokens}. {advice}", name)

@@ -6,7 +6,7 @@ from typing import Any
 from pronto.core.errors import InvalidInput
 from pronto.core.events import Usage, Value
 from pronto.core.tasks import Task
-from pronto.core.text_work import Filling, FillMasks, Fillings
+from pronto.core.text_work import Filling, Fillings, FillMasks
 from pronto.engines.base import Failed
 from pronto.engines.batched import Item
 from pronto.engines.pipelines_text.head import NOT_FINITE
@@ -37,7 +37,9 @@ class MaskHead:
         ids = said["input_ids"]
         masks = [place for place, id in enumerate(ids) if id == self._mask]
         if not masks:
-            raise InvalidInput(f"`inputs` has no mask. Please write {self._loaded.tokenizer.mask_token} in it.", "inputs")
+            raise InvalidInput(
+                f"`inputs` has no mask. Please write {self._loaded.tokenizer.mask_token} in it.", "inputs"
+            )
         most = min(top_k, len(targets) or self._loaded.config.vocab_size)
         if most * len(masks) > MAX_FILLINGS:
             raise InvalidInput(f"`top_k` times the masks in `inputs` must be <= {MAX_FILLINGS}.", "top_k")

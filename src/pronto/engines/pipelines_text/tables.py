@@ -1,5 +1,6 @@
 """Models that answer questions with the cells of a table (TAPAS)."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,16 +42,19 @@ class TableHead:
     def _encode(self, frame: Any, query: str, truncate: bool) -> Any:
         tokenizer = self._loaded.tokenizer
         try:
-            said = tokenizer(
-                table=frame,
-                queries=query,
-                truncation="drop_rows_to_fit" if truncate else "do_not_truncate",
-                max_length=self._loaded.window,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the library reads pandas in a way that pandas will not have for ever
+                said = tokenizer(
+                    table=frame,
+                    queries=query,
+                    truncation="drop_rows_to_fit" if truncate else "do_not_truncate",
+                    max_length=self._loaded.window,
+                )
         except ValueError as error:
-            if "Too many rows" not in str(error) and "too long" not in str(error).lower():
+            if not str(error).startswith(("Could not encode the query", "Too many")):
                 raise
-            raise InvalidInput("`table`: not even one row of it fits the model. Please send fewer columns.", "table") from None
+            message = "`table`: the query and the table do not fit the model. Please send fewer columns or rows."
+            raise InvalidInput(message, "table") from None
         check_length(self._loaded, len(said["input_ids"]), "table", "Please send fewer rows or columns.")
         return {name: said[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
 

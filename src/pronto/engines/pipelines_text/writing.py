@@ -9,7 +9,7 @@ import msgspec
 from pronto.core.errors import InvalidInput
 from pronto.core.events import Usage, Value
 from pronto.core.tasks import Task
-from pronto.core.text_work import Converse, Writing, WriteText, Written
+from pronto.core.text_work import Converse, WriteText, Writing, Written
 from pronto.engines.base import Failed
 from pronto.engines.batched import Item
 from pronto.engines.pipelines_text.head import NOT_FINITE
@@ -40,9 +40,7 @@ class WritingHead:
         if isinstance(work, Converse):
             return [self._item({"input_ids": self._history(work)}, work, Told(), 0)]
         tokenizer = self._loaded.tokenizer
-        told = tell(tokenizer, self._loaded.model.generation_config, work)
-        if told == Told() and work.kind != "text2text":
-            told = tell(tokenizer, self._loaded.config, work)
+        told = tell(tokenizer, self._loaded.model, work)
         if told.source is not None:
             tokenizer.src_lang = told.source
         cut = {"truncation": True, "max_length": self._loaded.window} if work.truncate else {}
@@ -90,7 +88,7 @@ class WritingHead:
         """Say the length in new tokens: the decoder begins with one token of its own. Raises InvalidInput."""
         if config.max_new_tokens is None:
             length = config.max_length
-            config.max_new_tokens = USUAL_NEW_TOKENS if length is None or length == 20 else max(1, length - 1)
+            config.max_new_tokens = USUAL_NEW_TOKENS if length is None else max(1, length - 1)
             config.max_length = None
         positions = getattr(self._loaded.config, "max_position_embeddings", None)
         if positions is not None and config.max_new_tokens > positions - 1:

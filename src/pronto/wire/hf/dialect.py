@@ -7,7 +7,17 @@ from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
 from pronto.wire import faults
 from pronto.wire.base import Call, Encoder, Raw, Response
-from pronto.wire.hf import text_generation
+from pronto.wire.hf import (
+    table_questions,
+    table_rows,
+    text_classification,
+    text_conversation,
+    text_generation,
+    text_questions,
+    text_ranking,
+    text_tokens,
+    text_writing,
+)
 from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.options import read_options
 from pronto.wire.text_request import Bounds
@@ -17,9 +27,17 @@ REMEMBERED_BODY = 4096  # bytes
 
 FORMATS: dict[Task, TaskFormat] = {
     **text_generation.FORMATS,
+    **text_classification.FORMATS,
+    **text_tokens.FORMATS,
+    **text_questions.FORMATS,
+    **text_writing.FORMATS,
+    **text_conversation.FORMATS,
+    **text_ranking.FORMATS,
+    **table_questions.FORMATS,
+    **table_rows.FORMATS,
 }
 
-_Key = tuple[Task, bytes, str | None, str | None, str | None]
+_Key = tuple[Task, Task | None, bytes, str | None, str | None, str | None]
 
 
 class HfDialect:
@@ -44,14 +62,16 @@ class HfDialect:
         return Call(request, (task.encoder, asked.style), more)
 
     def _read(self, raw: Raw) -> tuple[TaskFormat, Asked]:
-        task = FORMATS.get(raw.task)
+        is_talk = raw.task in text_conversation.TALKING and text_conversation.is_turn(raw.body)
+        task = FORMATS.get(Task.CONVERSATIONAL if is_talk else raw.task)
         if task is None:
             raise InvalidInput(f"The task {raw.task} is not served by this version of Pronto.")
         if len(raw.body) > REMEMBERED_BODY:
             return task, task.read(raw, self._bounds)
         # All that a format reads. The same request again, which a kept answer serves, is read once.
         headers = raw.headers
-        key = (raw.task, raw.body, headers.get("content-type"), headers.get("user-agent"), headers.get("accept"))
+        said = (headers.get("content-type"), headers.get("user-agent"), headers.get("accept"))
+        key = (raw.task, raw.own_task, raw.body, *said)
         asked = self._asked.get(key)
         if asked is None:
             asked = task.read(raw, self._bounds)
