@@ -114,7 +114,7 @@ def test_a_table_without_names_is_told_how_many_columns(tmp_path: Path) -> None:
 
 
 def load_error(folder: Path, task: Task = Task.TABULAR_REGRESSION) -> str:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         asker(folder, task)
     return str(caught.value)
 

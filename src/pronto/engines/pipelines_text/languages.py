@@ -46,12 +46,22 @@ def _by_token(tokenizer: Any, config: Any, source: str | None, target: str | Non
             )
     target = target or getattr(tokenizer, "tgt_lang", None)
     if target in codes:
-        is_m2m = hasattr(tokenizer, "get_lang_id")
-        first = tokenizer.get_lang_id(target) if is_m2m else tokenizer.convert_tokens_to_ids(target)
-        return Told(settings={"forced_bos_token_id": int(first)}, source=source)
+        return Told(settings={"forced_bos_token_id": _code_id(tokenizer, target)}, source=source)
     if getattr(config, "forced_bos_token_id", None) is None:
         raise InvalidInput(f"`tgt_lang` is missing. This model translates into {_some(codes)}.", "tgt_lang")
     return Told(source=source)
+
+
+def code_ids(tokenizer: Any) -> list[int]:
+    """The tokens that stand for languages; none for a tokenizer of one."""
+    if not hasattr(tokenizer, "_build_translation_inputs"):
+        return []
+    return [_code_id(tokenizer, code) for code in languages_of(tokenizer)]
+
+
+def _code_id(tokenizer: Any, code: str) -> int:
+    is_m2m = hasattr(tokenizer, "get_lang_id")
+    return int(tokenizer.get_lang_id(code) if is_m2m else tokenizer.convert_tokens_to_ids(code))
 
 
 def languages_of(tokenizer: Any) -> list[str]:

@@ -13,7 +13,7 @@ from pronto.core.text_work import Converse, WriteText, Writing, Written
 from pronto.engines.base import Failed
 from pronto.engines.batched import Item
 from pronto.engines.pipelines_text.head import NOT_FINITE
-from pronto.engines.pipelines_text.languages import Told, tell
+from pronto.engines.pipelines_text.languages import Told, code_ids, tell
 from pronto.engines.pipelines_text.loading import Loaded, check_length, padded
 from pronto.engines.pipelines_text.watch import Watch
 
@@ -35,6 +35,7 @@ class WritingHead:
 
     def __init__(self, loaded: Loaded, task: Task) -> None:
         self._loaded = loaded
+        self._codes = frozenset(code_ids(loaded.tokenizer))
 
     def split(self, work: Any) -> Sequence[Item]:
         if isinstance(work, Converse):
@@ -131,11 +132,17 @@ class WritingHead:
         made = made.view(len(items), piece.config.num_return_sequences, -1).tolist()
         return [(len(item.value.encoding["input_ids"]), texts) for item, texts in zip(items, made, strict=True)]
 
+    def _without_codes(self, ids: list[int]) -> list[int]:
+        """Not every tokenizer counts the tokens of its languages as special."""
+        return [id for id in ids if id not in self._codes] if self._codes else ids
+
     def join(self, work: Any, values: Sequence[tuple[int, list[list[int]]]]) -> tuple[Value, Usage]:
         tokenizer, tidy = self._loaded.tokenizer, getattr(work, "tidy_spaces", None)
         options = {} if tidy is None else {"clean_up_tokenization_spaces": tidy}
         rows = tuple(
-            tuple(tokenizer.decode(ids, skip_special_tokens=True, **options).strip() for ids in texts)
+            tuple(
+                tokenizer.decode(self._without_codes(ids), skip_special_tokens=True, **options).strip() for ids in texts
+            )
             for _, texts in values
         )
         padding = tokenizer.pad_token_id

@@ -96,7 +96,7 @@ class TableModel:
                 made = self._model.predict(table).tolist()
         except (ValueError, TypeError, KeyError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-            raise InvalidInput(f"`inputs`: the model cannot take this table: {said}", "inputs") from None
+            raise InvalidInput(f"`inputs`: the model cannot take this table: {said}{_texts(table)}", "inputs") from None
         rows = tuple(tuple(row) if isinstance(row, list) else row for row in made)
         for value in (each for row in rows for each in (row if isinstance(row, tuple) else (row,))):
             if isinstance(value, float) and not math.isfinite(value):
@@ -144,6 +144,12 @@ class TableModel:
                 f"`inputs`: {wrong[:40]!r} in the column `{column.name[:40]}` is not a number.", "inputs"
             )
         return [cell if cell is None or isinstance(cell, str) else str(cell) for cell in column.cells]
+
+
+def _texts(table: Any) -> str:
+    """Which columns of a frame hold text: where one does that should not, the library does not say which."""
+    names = [str(name) for name, kind in getattr(table, "dtypes", {}).items() if kind.kind == "O"]
+    return f" (columns with text: {', '.join(names[:SHOWN])})" if names else ""
 
 
 def _number(cell: Cell) -> float | None:

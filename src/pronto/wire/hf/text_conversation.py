@@ -87,7 +87,7 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
     if Task.TEXT_GENERATION in (raw.task, raw.own_task):
         return Asked(_chat(said, bytes(body.parameters), bounds), said, options=body.options)
     given = decode_json(_writing_parameters, bytes(body.parameters)) or WritingParameters()
-    writing, seed = read_writing(given, None, bounds)
+    writing, seed = read_writing(given, b"null", bounds)
     work = Converse(text=turn.text, asked=asked, answered=answered, writing=writing, seed=seed)
     return Asked(work, said, options=body.options)
 

@@ -10,6 +10,7 @@ from pronto.core.text_work import WriteText, Writing, Written
 from pronto.wire.base import Raw
 from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.hf.text_body import Shape, TextOrTexts, check_range, cut_of, json_encoder, read_body, texts_of
+from pronto.wire.json_body import decode_json, null
 from pronto.wire.options import OptionsBody
 from pronto.wire.text_request import Bounds
 
@@ -47,7 +48,7 @@ class _Parameters(WritingParameters, frozen=True, kw_only=True):
     tgt_lang: str | None = None
     clean_up_tokenization_spaces: bool | None = None
     truncation: bool | str | None = None
-    generate_parameters: dict[str, Any] | None = None
+    generate_parameters: msgspec.Raw = msgspec.field(default_factory=null)
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,8 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+_more_decoder = msgspec.json.Decoder(WritingParameters | None)
 _KINDS = {
     Task.SUMMARIZATION: ("summarization", "summary_text"),
     Task.TRANSLATION: ("translation", "translation_text"),
@@ -88,7 +91,7 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
         raise Unsupported("`stream` is not supported for this model", "stream")
     texts, is_list = texts_of(body.inputs)
     kind, name = _KINDS[raw.task]
-    writing, seed = read_writing(given, given.generate_parameters, bounds)
+    writing, seed = read_writing(given, bytes(given.generate_parameters), bounds)
     work = WriteText(
         texts=texts,
         kind=kind,
@@ -103,11 +106,10 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
     return Asked(work, shape, options=body.options)
 
 
-def read_writing(given: WritingParameters, more: dict[str, Any] | None, bounds: Bounds) -> tuple[Writing, int | None]:
-    """`more` is `generate_parameters`, whose names are checked. Raises InvalidInput."""
+def read_writing(given: WritingParameters, more: bytes, bounds: Bounds) -> tuple[Writing, int | None]:
+    """`more` is `generate_parameters` as JSON, whose names are checked. Raises InvalidInput."""
     values = {name: getattr(given, name) for name in WritingParameters.__struct_fields__}
-    if more:
-        values |= _named(more)
+    values |= _named(more)
     for name, (least, most) in _RANGES.items():
         check_range(name, values[name], least, most)
     for name in ("top_p", "typical_p"):
@@ -122,24 +124,18 @@ def read_writing(given: WritingParameters, more: dict[str, Any] | None, bounds: 
     return Writing(**values), seed
 
 
-def _named(more: dict[str, Any]) -> dict[str, Any]:
+def _named(more: bytes) -> dict[str, Any]:
     """Only what is known: a parameter that is passed over in silence would change the text without a word."""
-    unknown = sorted(more.keys() - set(WritingParameters.__struct_fields__))
+    names = decode_json(_names_decoder, more) or {}
+    unknown = sorted(names.keys() - set(WritingParameters.__struct_fields__))
     if unknown:
         raise Unsupported(
             f"`generate_parameters`: there is no `{unknown[0][:60]}` here. "
             f"Known: {', '.join(WritingParameters.__struct_fields__)}.",
             unknown[0][:60],
         )
-    try:
-        read = msgspec.convert(more, WritingParameters)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$.")
-        name = place.removesuffix("`") or "generate_parameters"
-        raise InvalidInput(
-            f"`{name}`: {message[:1].lower()}{message[1:]}".replace("`int`", "an integer"), name
-        ) from None
-    return {name: getattr(read, name) for name in more}
+    read = decode_json(_more_decoder, more) or WritingParameters()
+    return {name: getattr(read, name) for name in names}
 
 
 def write(value: Written, shape: Shape) -> Any:
