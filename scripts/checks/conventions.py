@@ -29,7 +29,18 @@ EXEMPT = {
 VAGUE_NAMES = re.compile(r"^_?(utils?|helpers?|managers?|services?|commons?|misc|stuff)$")
 HEAVY = frozenset(
     {"accelerate", "diffusers", "huggingface_hub", "nncf", "openvino", "openvino_genai", "openvino_tokenizers"}
-    | {"optimum", "sentence_transformers", "soundfile", "torch", "torchvision", "transformers", "vllm"}
+    | {
+        "optimum",
+        "pandas",
+        "sentence_transformers",
+        "skops",
+        "sklearn",
+        "soundfile",
+        "torch",
+        "torchvision",
+        "transformers",
+        "vllm",
+    }
 )
 UNSAFE_MODULES = frozenset({"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"})
 SQL = re.compile(r"\b(SELECT\s|INSERT\s+(OR\s+\w+\s+)?INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|ALTER\s+TABLE\s)")

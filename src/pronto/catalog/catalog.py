@@ -9,7 +9,7 @@ from pronto.catalog.adapters import find
 from pronto.catalog.entries import FILE
 from pronto.core.errors import InvalidInput, ModelNotFound
 from pronto.core.model import Model
-from pronto.core.tasks import Task
+from pronto.core.tasks import Task, does
 from pronto.observe import logger
 
 log = logger("catalog")
@@ -18,12 +18,6 @@ log = logger("catalog")
 _SETTLED = 0.1  # seconds
 
 _Signature = tuple[int, int, int]  # modification time, inode, size
-
-# Two names of the Hub for one ability: `/pipeline/{task}/{id}` chooses between them.
-_FITS = {
-    Task.FEATURE_EXTRACTION: frozenset({Task.SENTENCE_SIMILARITY}),
-    Task.SENTENCE_SIMILARITY: frozenset({Task.FEATURE_EXTRACTION}),
-}
 
 
 class Catalog:
@@ -55,7 +49,7 @@ class Catalog:
             model = self._by_name.get(name.partition(":")[0])
             if model is None:
                 raise ModelNotFound(name)
-        if task is not None and task is not model.task and task not in _FITS.get(model.task, ()):
+        if task is not None and not does(model.task, task):
             raise InvalidInput(f"Model {model.id} has the task {model.task}, not {task}")
         return model
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pronto.catalog.sources import MANIFEST, Description
-from pronto.core.files import SAFETENSORS, is_pickled, served_files
+from pronto.core.files import WEIGHTS, is_pickled, served_files
 from pronto.core.tasks import INTERNAL_TASKS, Task
 
 OPENVINO_XML = "openvino_model.xml"
@@ -119,7 +119,7 @@ def _check_weights(description: Description, with_pickled: bool) -> None:
 
 
 def has_safetensors(description: Description) -> bool:
-    return any(name.endswith(SAFETENSORS) for name in served_files(description.files))
+    return any(name.endswith(WEIGHTS) for name in served_files(description.files))
 
 
 def is_exported(description: Description) -> bool:

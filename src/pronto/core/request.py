@@ -2,7 +2,13 @@
 
 import msgspec
 
+from pronto.core.audio_work import AudioWork
+from pronto.core.image_work import ImageWork
+from pronto.core.table_work import TableWork
 from pronto.core.tasks import Task
+from pronto.core.text_work import TextWork
+from pronto.core.vector_work import VectorWork
+from pronto.core.vision_work import VisionWork
 
 
 class TextPrompt(msgspec.Struct, frozen=True, tag="text"):
@@ -169,7 +175,11 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
     convert: bool = False  # True: pickled weights are turned into safetensors where there are no others
 
 
-Work = TextGeneration | Tokenize | Prepare | CheckGrammar | Export | Pull
+InternalWork = Prepare | CheckGrammar | Export | Pull
+TaskWork = (
+    TextWork | TableWork | VectorWork | ImageWork | AudioWork | VisionWork
+)  # each says what it is expected to take
+Work = TextGeneration | Tokenize | TaskWork | InternalWork
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +200,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     work: Work
     options: Options = Options()
+    files: dict[str, str] = {}  # paths of media that are too large for a message, by their digest
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pronto.core.events import Step
 from pronto.core.identity import Caller
 from pronto.core.plan import Standing
 from pronto.core.request import InferenceRequest
-from pronto.core.tasks import Task
+from pronto.core.tasks import MEDIA_TASKS, Task
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.errors import ClientLeft, internal
@@ -84,6 +84,7 @@ class Inference:
         account_bytes = settings.account_answers_mb * 2**20
         self._repeats = Repeats(rooms.answers, ttl=settings.idempotency_ttl, account_bytes=account_bytes, now=time.time)
         self._max_body = settings.max_body_kb * 1000
+        self._max_media = max(self._max_body, settings.max_media_mb * 1_000_000)
         self._body_timeout = settings.body_timeout
         self._keep_alive = settings.sse_keep_alive
         self._logged = settings.log_requests
@@ -112,12 +113,15 @@ class Inference:
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
         model = match.model or self._default(match)
-        task = match.task or models.task_of(model)
-        body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
+        own_task = models.task_of(model) if match.route.dialect == "hf" else None
+        task = match.task or own_task or models.task_of(model)
+        limit = self._max_media if task in MEDIA_TASKS else self._max_body
+        body = await read_body(exchange.receive, exchange.headers, limit, self._body_timeout)
         return Raw(
             request_id=exchange.request_id,
             route=match.route.name,
             task=task,
+            own_task=own_task,
             model=model,
             is_named=match.model is not None,
             headers=exchange.headers,

@@ -13,7 +13,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An engine that a catalog entry can name, or that the house uses for itself."""
 
     name: str
-    target: str  # module:class
+    target: str  # module:class, or module:function that makes one
     tasks: frozenset[Task]
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
@@ -39,6 +39,20 @@ ENTRIES = {
             exporter="openvino-export",
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
+        ),
+        EngineEntry(
+            name="pipelines-text",
+            target="pronto.engines.pipelines_text.engine:make_engine",
+            tasks=frozenset(
+                {Task.TEXT_CLASSIFICATION, Task.ZERO_SHOT_CLASSIFICATION, Task.TEXT_RANKING, Task.TOKEN_CLASSIFICATION}
+                | {Task.QUESTION_ANSWERING, Task.TABLE_QUESTION_ANSWERING, Task.FILL_MASK, Task.TEXT2TEXT_GENERATION}
+                | {Task.SUMMARIZATION, Task.TRANSLATION, Task.CONVERSATIONAL}
+            ),
+        ),
+        EngineEntry(
+            name="tabular",
+            target="pronto.engines.tabular.engine:make_engine",
+            tasks=frozenset({Task.TABULAR_CLASSIFICATION, Task.TABULAR_REGRESSION}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(

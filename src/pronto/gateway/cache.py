@@ -212,4 +212,6 @@ def wants_cache(request: InferenceRequest) -> tuple[bool, bool]:
 
 
 def _is_deterministic(work: object) -> bool:
-    return not isinstance(work, TextGeneration) or not work.sampling.do_sample or work.sampling.seed is not None
+    if isinstance(work, TextGeneration):
+        return not work.sampling.do_sample or work.sampling.seed is not None
+    return getattr(work, "seed", 0) is not None

@@ -4,18 +4,20 @@ Knows what the registry says of an engine, and nothing of tokenizers: those live
 """
 
 import random
-from typing import Protocol
+from typing import Protocol, TypeGuard, get_args
 
 import msgspec
 
 from pronto.core.errors import InvalidInput, Unsupported
 from pronto.core.events import Prepared, Tokenized
+from pronto.core.expected import Expected
 from pronto.core.model import Model
 from pronto.core.request import (
     Grammar,
     InferenceRequest,
     Prepare,
     Sampling,
+    TaskWork,
     TextGeneration,
     Tokenize,
     TokenPrompt,
@@ -44,6 +46,12 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     max_new_tokens: int
     choices: int
     warnings: tuple[str, ...] = ()
+    expected: Expected | None = None  # of work whose numbers are an estimate; None: the above are exact
+
+    @property
+    def cost(self) -> int:
+        """What the fair queue charges before the first event, in prompt tokens."""
+        return self.prompt_tokens if self.expected is None else self.expected.cost
 
 
 def check_parameters(model: Model, work: TextGeneration) -> tuple[str, ...]:
@@ -73,16 +81,18 @@ class Preparation:
 
     async def try_prepare(self, model: Model, request: InferenceRequest, rng: random.Random, most: int) -> Ready | None:
         """As `prepare`, or None when the model's files are not here yet; bad parameters are refused all the same."""
-        if not has_files(model):
-            self._check(model, request, most)
-            return None
-        return await self.prepare(model, request, rng, most)
+        if has_files(model) or _is_task(request.work):
+            return await self.prepare(model, request, rng, most)
+        self._check(model, request, most)
+        return None
 
     async def prepare(self, model: Model, request: InferenceRequest, rng: random.Random, most: int) -> Ready:
         """Token ids and effective parameters; `model` has its folder filled in, `most` is the plan's cap of tokens.
 
         Raises InvalidInput.
         """
+        if _is_task(request.work):
+            return _as_it_is(request, request.work, rng)
         work, warnings = self._check(model, request, most)
         context = model.context or DEFAULT_CONTEXT
         prepared = await self._preparing.prepare(
@@ -142,6 +152,24 @@ class Preparation:
         return work, check_parameters(model, work)
 
 
+def _is_task(work: object) -> TypeGuard[TaskWork]:
+    return isinstance(work, get_args(TaskWork))
+
+
+def _as_it_is(request: InferenceRequest, work: TaskWork, rng: random.Random) -> Ready:
+    """Work that its engine reads by itself: there is nothing to prepare but the seed, and nothing is known exactly."""
+    if getattr(work, "seed", 0) is None:
+        request = msgspec.structs.replace(request, work=msgspec.structs.replace(work, seed=_new_seed(rng)))
+    expected = work.expected
+    return Ready(
+        request=request,
+        prompt_tokens=expected.prompt_tokens,
+        max_new_tokens=expected.generated_tokens,
+        choices=1,
+        expected=expected,
+    )
+
+
 def has_files(model: Model) -> bool:
     """Whether the tokenizer's files are here; an engine without a tokenizer needs none."""
     return model.folder is not None or model.engine == "echo"
@@ -154,5 +182,9 @@ def _folder(model: Model) -> str:
 def _with_seed(sampling: Sampling, rng: random.Random) -> Sampling:
     if not sampling.do_sample or sampling.seed is not None:
         return sampling
+    return msgspec.structs.replace(sampling, seed=_new_seed(rng))
+
+
+def _new_seed(rng: random.Random) -> int:
     # 32 bits: a seed is shown in JSON, and JavaScript keeps integers exact only below 2**53.
-    return msgspec.structs.replace(sampling, seed=rng.getrandbits(32))
+    return rng.getrandbits(32)

@@ -13,6 +13,7 @@ import msgspec
 
 from pronto.core.errors import Draining, Stopped
 from pronto.core.events import Done, Event, Started, Step, Times, Waiting
+from pronto.core.expected import Expected
 from pronto.core.identity import Caller
 from pronto.core.model import Model
 from pronto.core.plan import Plan, Unit
@@ -100,7 +101,7 @@ class Gateway:
                 else:
                     deployment = step
         ready = prepared or await self._preparation.prepare(deployment.model, request, self._rng, plan.max_new_tokens)
-        tally = Tally(ready.prompt_tokens)
+        tally = Tally(ready.prompt_tokens, is_estimate=ready.expected is not None)
         tokens = await self.limits.take_tokens(caller, plan, _expected(ready))
         tally.on_close(lambda tally: tokens.settle(_used(tally)))
         queued = self._clock()
@@ -108,8 +109,8 @@ class Gateway:
         try:
             admission = deployment.admit(
                 Share(caller.tenant, str(caller.account_id), plan.weight),
-                prompt_tokens=ready.prompt_tokens,
-                max_new_tokens=ready.max_new_tokens,
+                prompt_tokens=ready.cost,
+                max_new_tokens=0 if ready.expected else ready.max_new_tokens,
                 choices=ready.choices,
                 deadline=queued + patience,
             )
@@ -164,9 +165,20 @@ def _shown(started: Started, hold: Hold) -> Started:
 
 
 def _expected(ready: Ready) -> Used:
-    return {Unit.PROMPT_TOKENS: ready.prompt_tokens, Unit.GENERATED_TOKENS: ready.max_new_tokens * ready.choices}
+    expected = ready.expected or Expected()
+    return {
+        Unit.PROMPT_TOKENS: ready.prompt_tokens,
+        Unit.GENERATED_TOKENS: ready.max_new_tokens * ready.choices,
+        Unit.IMAGES: expected.images,
+        Unit.AUDIO_SECONDS: expected.audio_seconds,
+    }
 
 
 def _used(tally: Tally) -> Used:
     prompt_tokens = tally.prompt_tokens if tally.started else 0
-    return {Unit.PROMPT_TOKENS: prompt_tokens, Unit.GENERATED_TOKENS: tally.generated_tokens}
+    return {
+        Unit.PROMPT_TOKENS: prompt_tokens,
+        Unit.GENERATED_TOKENS: tally.generated_tokens,
+        Unit.IMAGES: tally.images,
+        Unit.AUDIO_SECONDS: -(-tally.audio_ms // 1000),
+    }
