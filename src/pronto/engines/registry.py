@@ -13,7 +13,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An engine that a catalog entry can name, or that the house uses for itself."""
 
     name: str
-    target: str  # module:class
+    target: str  # module:class, or a function that makes one
     tasks: frozenset[Task]
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
@@ -39,6 +39,23 @@ ENTRIES = {
             exporter="openvino-export",
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
+        ),
+        EngineEntry(
+            name="sentence-embedding",
+            target="pronto.engines.sentence_embedding:engine",
+            tasks=frozenset({Task.FEATURE_EXTRACTION, Task.SENTENCE_SIMILARITY, Task.TEXT_RANKING}),
+            exporter="encoder-export",
+        ),
+        EngineEntry(
+            name="cross-encoder",
+            target="pronto.engines.cross_encoder:engine",
+            tasks=frozenset({Task.TEXT_RANKING, Task.TEXT_CLASSIFICATION}),
+            exporter="encoder-export",
+        ),
+        EngineEntry(
+            name="encoder-export",
+            target="pronto.engines.openvino_export:encoder_exporter",
+            tasks=frozenset({Task.EXPORT}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
