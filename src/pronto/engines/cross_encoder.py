@@ -16,7 +16,7 @@ from pronto.core.text_work import ClassifyText
 from pronto.core.vector_work import Rank, Scores
 from pronto.engines.base import Capabilities, Device, Failed, Tick
 from pronto.engines.batched import BatchedEngine, Batches, Item
-from pronto.engines.encoders.graph import Graph, groups, precision_of
+from pronto.engines.encoders.graph import Graph, dtype_of, groups, precision_of
 from pronto.engines.encoders.recipe import read_recipe
 from pronto.engines.encoders.tokens import Cut, Tokenizing
 from pronto.engines.text import manifest
@@ -66,7 +66,7 @@ class CrossEncoder:
         self._graph = Graph(folder, device, precision, self._tokenizing.pad)
         self.batches = Batches(items=ITEMS, cost=self._graph.measure(recipe.max_tokens))
         return Capabilities(
-            slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=f"{origin.weights}, {precision}"
+            slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=dtype_of(origin.weights, precision)
         )
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:

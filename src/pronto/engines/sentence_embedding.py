@@ -15,7 +15,7 @@ from pronto.core.vector_work import Compare, Embed, Rank, Scores, Text, Vectors
 from pronto.engines.base import Capabilities, Device, Failed, Tick
 from pronto.engines.batched import BatchedEngine, Batches, Item
 from pronto.engines.encoders import pooling
-from pronto.engines.encoders.graph import Graph, groups, precision_of
+from pronto.engines.encoders.graph import Graph, dtype_of, groups, precision_of
 from pronto.engines.encoders.recipe import read_recipe
 from pronto.engines.encoders.tokens import Cut, Tokenizing, Tokens
 from pronto.engines.text import manifest
@@ -67,7 +67,7 @@ class SentenceEmbedding:
         self.batches = Batches(items=ITEMS, cost=self._graph.measure(recipe.max_tokens))
         self._width = len(cast(_Asked, self._vectors([self._tokenizing.read("a", Cut())], per_token=False)[0]).vectors)
         return Capabilities(
-            slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=f"{origin.weights}, {precision}"
+            slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=dtype_of(origin.weights, precision)
         )
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:

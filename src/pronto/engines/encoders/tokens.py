@@ -38,6 +38,7 @@ class Tokenizing:
         self._whole = self._open()
         self.max_tokens = recipe.max_tokens
         self.pad = self._find_pad(read_json(folder / recipe.root / "config.json"))
+        self._has_types = _has_types(read_json(folder / recipe.root / "tokenizer_config.json"))
         self._vocabulary = self._whole.get_vocab_size(with_added_tokens=True)
 
     def read(self, text: Text, cut: Cut, param: str = "inputs") -> Tokens:
@@ -51,7 +52,7 @@ class Tokenizing:
             self._refuse(len(whole.ids), cut, param)
             whole = (self._cut_left if cut.left else self._cut_right).encode(text)
         prompt = self._prompt_tokens(cut.prefix) if cut.prefix and not self._recipe.pools_prompt else 0
-        return Tokens(whole.ids, whole.type_ids, prompt)
+        return self._tokens(whole, prompt)
 
     def read_pair(self, first: str, second: str, cut: Cut, param: str = "texts") -> Tokens:
         """Two texts as one input, as cross-encoders take them; the longer one is cut first. Raises InvalidInput."""
@@ -59,7 +60,10 @@ class Tokenizing:
         if len(whole.ids) > self.max_tokens:
             self._refuse(len(whole.ids), cut, param)
             whole = (self._cut_left if cut.left else self._cut_right).encode(first, second)
-        return Tokens(whole.ids, whole.type_ids)
+        return self._tokens(whole)
+
+    def _tokens(self, whole: Any, prompt: int = 0) -> Tokens:
+        return Tokens(whole.ids, whole.type_ids if self._has_types else [0] * len(whole.ids), prompt)
 
     def _from_ids(self, ids: tuple[int, ...], cut: Cut, param: str) -> Tokens:
         if ids and not 0 <= min(ids) <= max(ids) < self._vocabulary:
@@ -135,3 +139,11 @@ class Tokenizing:
     @cached_property
     def _prompts(self) -> dict[str, int]:
         return {}
+
+
+def _has_types(config: dict[str, Any]) -> bool:
+    """Whether the second text of a pair is marked as such; transformers 5 does so only where it is said."""
+    names = config.get("model_input_names")
+    return (
+        "token_type_ids" in names if isinstance(names, list) else config.get("tokenizer_class") != "TokenizersBackend"
+    )
