@@ -23,12 +23,15 @@ LONGEST = 48  # tokens
 PROMPTS = {"query": "query: ", "document": "text to find: "}
 
 
-def build_all(out: Path) -> Path:
-    """The folder with all of them, made by another process: torch stays out of this one. Some 30 seconds."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.tiny_encoders", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
-    if done.returncode:
-        raise RuntimeError(f"the encoders were not built: {done.stderr[-3000:]}")
+def build_all(base: Path) -> Path:
+    """The folder with all of them beneath `base`, made once by another process: torch stays out of this one."""
+    out = base / "tiny-encoders"
+    if not out.exists():
+        out.mkdir()
+        command = [sys.executable, "-W", "ignore", "-m", "tests.tiny_encoders", str(out)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the encoders were not built: {done.stderr[-3000:]}")
     return out
 
 

@@ -27,7 +27,7 @@ SENTENCE_MODELS = ("bert", "roberta", "distilbert", "xlm-roberta", "mpnet", "bfl
 
 @pytest.fixture(scope="session")
 def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_all(tmp_path_factory.mktemp("encoders"))
+    return build_all(tmp_path_factory.getbasetemp())
 
 
 def load(folder: Path, engine: BatchedEngine | None = None, **settings: Any) -> BatchedEngine:

@@ -125,8 +125,12 @@ class SentenceEmbedding:
         prompts = self._recipe.prompts
         name = self._recipe.default_prompt if prompt_name is None else prompt_name
         if name is not None and name not in prompts:
-            known = ", ".join(sorted(prompts)) or "this model has none"
-            raise InvalidInput(f"`prompt_name` must be one of: {known}. Given: {name[:100]}", "prompt_name")
+            known = (
+                f"must be one of: {', '.join(sorted(prompts))}"
+                if prompts
+                else "must be left out: this model has no prompts"
+            )
+            raise InvalidInput(f"`prompt_name` {known}. Given: {name[:100]}", "prompt_name")
         return Cut(allows=work.truncate, left=work.truncate_left, prefix=prompts[name] if name is not None else "")
 
     def _named(self, *names: str) -> str | None:

@@ -33,7 +33,8 @@ def _total(hidden: "Floats", weights: "Floats") -> "Floats":
 
 
 def _mean(hidden: "Floats", mask: "Floats") -> "Floats":
-    return _total(hidden, mask) / mask.sum(1, keepdims=True).clip(_LEAST)
+    mean: Floats = _total(hidden, mask) / mask.sum(1, keepdims=True).clip(_LEAST)
+    return mean
 
 
 def _mean_sqrt(hidden: "Floats", mask: "Floats") -> "Floats":
@@ -45,7 +46,8 @@ def _weighted(hidden: "Floats", mask: "Floats") -> "Floats":
     import numpy as np
 
     weights = mask * np.arange(1, mask.shape[1] + 1, dtype=np.float32)
-    return _total(hidden, weights) / weights.sum(1, keepdims=True).clip(_LEAST)
+    mean: Floats = _total(hidden, weights) / weights.sum(1, keepdims=True).clip(_LEAST)
+    return mean
 
 
 def _highest(hidden: "Floats", mask: "Floats") -> "Floats":
@@ -85,7 +87,8 @@ def normalized(vectors: "Floats") -> "Floats":
     import numpy as np
 
     length: Floats = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / length.clip(_LEAST_NORM)
+    unit: Floats = vectors / length.clip(_LEAST_NORM)
+    return unit
 
 
 def load_layers(folder: Path, layers: Sequence[Layer]) -> list[Apply]:
