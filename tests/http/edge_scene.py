@@ -187,7 +187,7 @@ class Models:
             raise ModelNotFound(name)
         return Task.SUMMARIZATION if name == "summarizer" else Task.TEXT_GENERATION
 
-    def default(self) -> str:
+    def default(self, task: Task | None = None) -> str:
         return "tiny"
 
     def describe(self, name: str) -> ModelInfo:

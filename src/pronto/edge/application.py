@@ -29,7 +29,10 @@ from pronto.wire.hf.dialect import HfDialect
 from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
+from pronto.wire.openai.embeddings import EmbeddingDialect
+from pronto.wire.openai.rerank import RerankDialect
 from pronto.wire.openai.responses import ResponsesDialect
+from pronto.wire.tei.dialect import TeiDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
 
@@ -151,6 +154,9 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         "anthropic": AnthropicDialect(bounds),
         "ollama": OllamaDialect(bounds),
         "openai-responses": ResponsesDialect(bounds),
+        "openai-embeddings": EmbeddingDialect(),
+        "openai-rerank": RerankDialect(),
+        "tei": TeiDialect(),
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
     inference = Inference(rooms, dialects)

@@ -131,7 +131,7 @@ class Inference:
 
     def _default(self, match: Match) -> str:
         try:
-            return self._gateway.models.default()
+            return self._gateway.models.default(match.task)
         except ModelNotFound:
             if not match.route.reads_model:
                 raise

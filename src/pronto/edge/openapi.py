@@ -18,12 +18,16 @@ from pronto.gateway.models import ModelInfo
 from pronto.wire.anthropic.body import CountBody, MessagesBody
 from pronto.wire.anthropic.reply import CountAnswer, MessageAnswer
 from pronto.wire.ollama.body import GenerateBody, OllamaChatBody
+from pronto.wire.ollama.embed import OllamaEmbedBody
 from pronto.wire.openai.chat import ChatBody
 from pronto.wire.openai.chat_reply import ChatAnswer
 from pronto.wire.openai.completion_reply import CompletionAnswer
 from pronto.wire.openai.completions import CompletionBody
+from pronto.wire.openai.embeddings import EmbeddingBody
 from pronto.wire.openai.models import ModelBody, ModelList
+from pronto.wire.openai.rerank import RerankBody
 from pronto.wire.openai.responses import ResponseRequest
+from pronto.wire.tei.bodies import CompareBody, EmbedBody, PredictBody, RankBody
 from pronto.wire.text_reply import FrameBody, TextAnswer
 from pronto.wire.text_request import TextBody
 from pronto.wire.tgi.dialect import InfoBody
@@ -113,8 +117,13 @@ _OPENAI = {  # dialect to the names of its body and its answer
     "openai-chat": ("ChatBody", "ChatAnswer"),
     "openai-completions": ("CompletionBody", "CompletionAnswer"),
     "openai-responses": ("ResponseRequest", "ResponseDocument"),
+    "openai-embeddings": ("EmbeddingBody", ""),
+    "openai-rerank": ("RerankBody", ""),
 }
-_OTHER_BODIES = (MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody)
+_OTHER_BODIES = (
+    *(MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody),
+    *(EmbeddingBody, RerankBody, OllamaEmbedBody, EmbedBody, RankBody, CompareBody, PredictBody),
+)
 _OTHER_ANSWERS = (MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)
 # Route to the struct of its body, and the schema of its answer where it is one.
 _OTHERS: dict[str, tuple[str, _Document]] = {
@@ -122,6 +131,12 @@ _OTHERS: dict[str, tuple[str, _Document]] = {
     "anthropic-count-tokens": ("CountBody", _ref("CountAnswer")),
     "ollama-generate": ("GenerateBody", {"type": "object"}),
     "ollama-chat": ("OllamaChatBody", {"type": "object"}),
+    "ollama-embed": ("OllamaEmbedBody", {"type": "object"}),
+    "ollama-embeddings": ("OllamaEmbedBody", {"type": "object"}),
+    **{f"tei-{name}": ("EmbedBody", {"type": "array"}) for name in ("embed", "embed-all", "embed-sparse")},
+    "tei-rerank": ("RankBody", {"type": "array", "items": {"type": "object"}}),
+    "tei-similarity": ("CompareBody", {"type": "array", "items": {"type": "number"}}),
+    "tei-predict": ("PredictBody", {"type": "array"}),
     "tgi-tokenize": ("TextBody", {"type": "array", "items": _ref("PieceBody")}),
     "tgi-chat-tokenize": ("ChatTokenizeBody", _ref("ChatTokenizeAnswer")),
 }
@@ -191,7 +206,8 @@ def _operation(route: Route) -> _Document:
 
 
 def _openai(body: str, answer: str) -> _Document:
-    content = _json(_ref(answer)) | {"text/event-stream": {"schema": {"type": "string"}}}
+    streamed: _Document = {"text/event-stream": {"schema": {"type": "string"}}}
+    content = _json(_ref(answer)) | streamed if answer else _json({"type": "object"})
     statuses = {400 if status == 422 else status: text for status, text in _STATUSES.items()}
     failures = {
         str(status): {"description": text, "content": _json(_ref("OpenAiErrorBody"))}

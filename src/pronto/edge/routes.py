@@ -44,11 +44,18 @@ def _openai(prefix: str) -> tuple[Route, ...]:
             method="POST",
             path=f"{prefix}/v1/{path}",
             dialect=f"openai-{name}",
-            task=Task.TEXT_GENERATION,
+            task=task,
             reads_model=True,
             summary=summary,
         )
-        for name, path, summary in _OPENAI
+        for name, path, task, summary in _OPENAI
+    )
+
+
+def _tei(prefix: str) -> tuple[Route, ...]:
+    """The routes of text-embeddings-inference: alone for the default model, or behind a model."""
+    return tuple(
+        _post(f"tei-{name.replace('_', '-')}", f"{prefix}/{name}", "tei", text, task) for name, task, text in _TEI
     )
 
 
@@ -57,8 +64,8 @@ def _anthropic(name: str, path: str, summary: str) -> Route:
     return msgspec.structs.replace(route, takes_api_key=True, reads_model=True)
 
 
-def _ollama(name: str, path: str, summary: str) -> Route:
-    route = _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
+def _ollama(name: str, path: str, summary: str, task: Task = Task.TEXT_GENERATION) -> Route:
+    route = _post(name, path, "ollama", summary, task)
     return msgspec.structs.replace(route, reads_model=True)
 
 
@@ -99,9 +106,24 @@ _GENERATE = "Continue a prompt; the answer is one object."
 _STREAM = "Continue a prompt; the answer is a stream of tokens."
 _TEXT = Task.TEXT_GENERATION
 _OPENAI = (
-    ("chat", "chat/completions", "Continue a conversation, in OpenAI's format."),
-    ("completions", "completions", "Continue one prompt or several, in OpenAI's format."),
-    ("responses", "responses", "Answer an input, perhaps after an earlier response that is kept, in OpenAI's format."),
+    ("chat", "chat/completions", _TEXT, "Continue a conversation, in OpenAI's format."),
+    ("completions", "completions", _TEXT, "Continue one prompt or several, in OpenAI's format."),
+    (
+        "responses",
+        "responses",
+        _TEXT,
+        "Answer an input, perhaps after an earlier response that is kept, in OpenAI's format.",
+    ),
+    ("embeddings", "embeddings", Task.FEATURE_EXTRACTION, "Vectors of texts or token ids, in OpenAI's format."),
+    ("rerank", "rerank", Task.TEXT_RANKING, "Which documents answer a query, in the format of Cohere and Jina."),
+)
+_TEI = (
+    ("embed", Task.FEATURE_EXTRACTION, "Vectors of texts, in the format of text-embeddings-inference."),
+    ("embed_all", Task.FEATURE_EXTRACTION, "Vectors of all tokens of texts."),
+    ("embed_sparse", Task.FEATURE_EXTRACTION, "Sparse vectors of texts; no model here makes them."),
+    ("rerank", Task.TEXT_RANKING, "How well texts answer a query, the best first."),
+    ("similarity", Task.SENTENCE_SIMILARITY, "How near sentences are to another one."),
+    ("predict", Task.TEXT_CLASSIFICATION, "Labels of texts."),
 )
 _TOKENIZE = "The tokens of a prompt."
 _CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
@@ -169,12 +191,19 @@ TABLE: tuple[Route, ...] = (
     _anthropic("anthropic-count-tokens", "/models/{id}/v1/messages/count_tokens", _COUNT),
     _post("tgi-root", "/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
     _post("tgi-root", "/models/{id}/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
+    *_tei(""),
+    *_tei("/models/{id}"),
+    *_tei("/hf-inference/models/{id}"),
     _post("tgi-tokenize", "/tokenize", "tgi", _TOKENIZE, _TEXT),
     _post("tgi-tokenize", "/models/{id}/tokenize", "tgi", _TOKENIZE, _TEXT),
     _post("tgi-chat-tokenize", "/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
     _post("tgi-chat-tokenize", "/models/{id}/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
     _ollama("ollama-generate", "/api/generate", "Continue a prompt, in the format of Ollama."),
     _ollama("ollama-chat", "/api/chat", "Answer a conversation, in the format of Ollama."),
+    _ollama("ollama-embed", "/api/embed", "Vectors of texts, in the format of Ollama.", Task.FEATURE_EXTRACTION),
+    _ollama(
+        "ollama-embeddings", "/api/embeddings", "The vector of a text, in its older format.", Task.FEATURE_EXTRACTION
+    ),
     _get("ollama-tags", "/api/tags", "The models that generate text, in the format of Ollama."),
     _get("ollama-running", "/api/ps", "Those of them that are loaded."),
     _get("ollama-version", "/api/version", "The version of Ollama that these routes follow."),

@@ -14,11 +14,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pronto.core.adapter import CONFIG, WEIGHTS
 from pronto.core.events import Completed, Done, Output, Progress
 from pronto.core.model import Model
 from pronto.core.request import Export, InferenceRequest
 from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.engines.encoders.conversion import convert_encoder, inspect_encoder
 from pronto.engines.text import lora, manifest, staging
 from pronto.engines.text.source import SourceFacts, inspect_source
 
@@ -39,10 +42,19 @@ _XML = "openvino_model.xml"
 Enter = Callable[[str], None]  # told the name of the stage that begins; raises when nobody wants the export any more
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """What differs between the models that are exported. `convert` writes all files but the manifest."""
+
+    inspect: Callable[[Path], SourceFacts]  # raises ValueError with a sentence
+    convert: Callable[[Export, Path, Enter], None]
+    weights: tuple[str, ...]
+
+
 class ExportEngine:
     """Does one export at a time, in a thread, so that every step can say how far it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind | None = None) -> None:
+        self._kind = kind or TEXT
         self._queue: deque[tuple[int, Export | None]] = deque()
         self._job: _Job | None = None
         self._cancelled: set[int] = set()
@@ -69,7 +81,7 @@ class ExportEngine:
             return ((id, Done()),)
         if work is None:
             return ((id, Failed("invalid_input", "This worker only exports models.")),)
-        self._job = _Job(id, work)
+        self._job = _Job(id, work, self._kind)
         return ((id, self._job.progress()),)
 
     def stats(self) -> Stats:
@@ -95,10 +107,10 @@ class _Cancelled(Exception):
 class _Job:
     """One export and its thread."""
 
-    def __init__(self, id: int, work: Export) -> None:
+    def __init__(self, id: int, work: Export, kind: Kind) -> None:
         self.id = id
         self.cancelled = threading.Event()
-        self._work = work
+        self._work, self._kind = work, kind
         self._stage = STAGES[0]
         self._result: tuple[EngineEvent, ...] = ()
         # A daemon: the worker can end while the export tool is deep in a long call.
@@ -115,7 +127,7 @@ class _Job:
 
     def _run(self) -> None:
         try:
-            note = export(self._work, self._enter)
+            note = export(self._work, self._enter, self._kind)
             self._result = (Output(Completed(note)), Done())
         except _Cancelled:
             self._result = (Done(),)
@@ -131,31 +143,37 @@ class _Job:
         self._stage = stage
 
 
-def export(work: Export, enter: Enter) -> str:
+def export(work: Export, enter: Enter, kind: Kind | None = None) -> str:
     """Export `work.folder` into `work.target` unless that is there already; returns a note for the log.
 
     Raises ValueError with a sentence when the source or the disk does not allow it.
     """
     folder, target = Path(work.folder), Path(work.target)
-    if work.weights not in _BYTES:
-        raise ValueError(f"There are no weights {work.weights!r}: please choose one of {', '.join(_BYTES)}.")
+    kind = kind or TEXT
+    if work.weights not in kind.weights:
+        raise ValueError(f"There are no weights {work.weights!r}: please choose one of {', '.join(kind.weights)}.")
     with staging.alone(target, lambda: enter("wait")):
         if target.exists():
             manifest.verify(target)
             return "it was there already"
-        facts = inspect_source(folder)
+        facts = kind.inspect(folder)
         adapter = Path(work.adapter) if work.adapter else None
         staging.check_space(target, _disk_needed(facts, work.weights))
         with staging.staged(target) as part:
-            _convert(work, part, enter)
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # tracing warns by the dozen about constants that are meant to be constants
+                kind.convert(work, part, enter)
             manifest.write(part, _origin(folder, facts, work.weights, adapter))
     return f"{facts.parameters} parameters as {work.weights}"
 
 
 def _disk_needed(facts: SourceFacts, weights: str) -> int:
-    """Bytes at the fullest moment: the fp16 graph, and beside it the compressed one."""
+    """Bytes at the fullest moment: the graph as it was published, and beside it the compressed one."""
     compressed = 0.0 if weights == "fp16" else _BYTES[weights]
-    return int(facts.parameters * (_BYTES["fp16"] + compressed)) + 64 * 2**20
+    graph = max(facts.weight_bytes, facts.parameters * _BYTES["fp16"])
+    return int(graph + facts.parameters * compressed) + 64 * 2**20
 
 
 def _origin(folder: Path, facts: SourceFacts, weights: str, adapter: Path | None) -> manifest.Origin:
@@ -173,20 +191,34 @@ def _origin(folder: Path, facts: SourceFacts, weights: str, adapter: Path | None
 
 def _convert(work: Export, part: Path, enter: Enter) -> None:
     folder = Path(work.folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns by the dozen about constants that are meant to be constants
-        enter("read")
-        tokenizer, model = _read(folder, work.adapter)
-        enter("export")
-        _export_graph(model, tokenizer, part)
-        del model
-        gc.collect()
-        _export_graph(_probe(folder), tokenizer, part / "probe")
-        enter("compress")
-        if work.weights != "fp16":
-            _compress(part / _XML, work.weights)
-        enter("write")
-        _write_tokenizers(tokenizer, folder, part)
+    enter("read")
+    tokenizer, model = _read(folder, work.adapter)
+    enter("export")
+    _export_graph(model, tokenizer, part)
+    del model
+    gc.collect()
+    _export_graph(_probe(folder), tokenizer, part / "probe")
+    enter("compress")
+    if work.weights != "fp16":
+        _compress(part / _XML, work.weights)
+    enter("write")
+    _write_tokenizers(tokenizer, folder, part)
+
+
+def _convert_encoder(work: Export, part: Path, enter: Enter) -> None:
+    if work.adapter is not None:
+        raise ValueError("An encoder takes no adapter.")
+    _stay_offline()
+    convert_encoder(Path(work.folder), part, work.weights, enter)
+
+
+TEXT = Kind(inspect_source, _convert, tuple(_BYTES))
+ENCODER = Kind(inspect_encoder, _convert_encoder, ("fp16", "int8"))
+
+
+def encoder_exporter() -> ExportEngine:
+    """The export of encoders: of embeddings, and of those with a classification head."""
+    return ExportEngine(ENCODER)
 
 
 def _stay_offline() -> None:

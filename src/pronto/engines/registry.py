@@ -14,6 +14,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     target: str  # module:class, or module:function that makes one
+    target: str  # module:class, or a function that makes one
     tasks: frozenset[Task]
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
@@ -53,6 +54,23 @@ ENTRIES = {
             name="tabular",
             target="pronto.engines.tabular.engine:make_engine",
             tasks=frozenset({Task.TABULAR_CLASSIFICATION, Task.TABULAR_REGRESSION}),
+        ),
+        EngineEntry(
+            name="sentence-embedding",
+            target="pronto.engines.sentence_embedding:engine",
+            tasks=frozenset({Task.FEATURE_EXTRACTION, Task.SENTENCE_SIMILARITY, Task.TEXT_RANKING}),
+            exporter="encoder-export",
+        ),
+        EngineEntry(
+            name="cross-encoder",
+            target="pronto.engines.cross_encoder:engine",
+            tasks=frozenset({Task.TEXT_RANKING, Task.TEXT_CLASSIFICATION}),
+            exporter="encoder-export",
+        ),
+        EngineEntry(
+            name="encoder-export",
+            target="pronto.engines.openvino_export:encoder_exporter",
+            tasks=frozenset({Task.EXPORT}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(

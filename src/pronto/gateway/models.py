@@ -10,7 +10,7 @@ from pronto.core.errors import ModelFailed, ModelNotFound
 from pronto.core.events import Waiting
 from pronto.core.model import Model, State
 from pronto.core.request import InferenceRequest, Options, TextGeneration
-from pronto.core.tasks import Task
+from pronto.core.tasks import Task, does
 from pronto.engines import registry
 from pronto.fleet.deployment import Deployment
 from pronto.fleet.fleet import Fleet, ModelState
@@ -90,18 +90,30 @@ class Models:
     def task_of(self, name: str) -> Task:
         return self._catalog.resolve(name, None).task
 
-    def default(self) -> str:
-        """The model of routes that name none. Raises ModelNotFound with a sentence for the operator."""
-        chosen = self._default or self._catalog.default
-        if chosen is None:
-            models = self._catalog.list()
-            # The operator's only model; where there is none, the one that came with the package.
-            own = [model.id for model in models if model.source.is_own]
-            own = own or [model.id for model in models if model.source.folder is not None]
-            chosen = own[0] if len(own) == 1 else None
-        if chosen is None:
+    def default(self, task: Task | None = None) -> str:
+        """The model of routes that name none: the chosen one, else the only one that does `task`.
+
+        Raises ModelNotFound with a sentence for the operator.
+        """
+        chosen = self._default or self._catalog.default or self._only(None)
+        model = self._catalog.resolve(chosen, None) if chosen is not None else None
+        if model is not None and (task is None or does(model.task, task)):
+            return model.id
+        found = self._only(task) if task is not None else None
+        if found is not None:
+            return found
+        if model is None:
             raise ModelNotFound("(none is set as `default_model`: please name one in the path)")
-        return self._catalog.resolve(chosen, None).id
+        return model.id  # which says what it does instead
+
+    def _only(self, task: Task | None) -> str | None:
+        """The operator's only model that does this; where there is none, the one that was installed with Pronto."""
+        models = self._catalog.list()
+        own = [model.id for model in models if model.source.is_own and (task is None or does(model.task, task))]
+        if not own:
+            wanted = task or Task.TEXT_GENERATION
+            own = [model.id for model in models if model.source.folder is not None and does(model.task, wanted)]
+        return own[0] if len(own) == 1 else None
 
     def describe(self, name: str) -> ModelInfo:
         """Raises ModelNotFound."""

@@ -17,7 +17,9 @@ from pronto.wire.hf import (
     text_ranking,
     text_tokens,
     text_writing,
+    vectors,
 )
+
 from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.options import read_options
 from pronto.wire.text_request import Bounds
@@ -35,6 +37,7 @@ FORMATS: dict[Task, TaskFormat] = {
     **text_ranking.FORMATS,
     **table_questions.FORMATS,
     **table_rows.FORMATS,
+    **vectors.FORMATS,
 }
 
 _Key = tuple[Task, Task | None, bytes, str | None, str | None, str | None]
