@@ -13,7 +13,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An engine that a catalog entry can name, or that the house uses for itself."""
 
     name: str
-    target: str  # module:class
+    target: str  # module:attribute, of a class or of a function that makes an engine
     tasks: frozenset[Task]
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
@@ -39,6 +39,11 @@ ENTRIES = {
             exporter="openvino-export",
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
+        ),
+        EngineEntry(
+            name="diffusers",
+            target="pronto.engines.diffusers_image:engine",
+            tasks=frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
