@@ -43,8 +43,8 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
 
 _EXPOSED = (
-    b"x-request-id, x-sha, x-compute-type, x-compute-time, x-compute-characters, x-seed, x-total-time, x-validation-time, "
-    b"x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
+    b"x-request-id, x-sha, x-compute-type, x-compute-time, x-compute-characters, x-total-time, x-validation-time, "
+    b"x-seed, x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
     b"x-hf-warning, age, retry-after, ratelimit, ratelimit-policy, idempotent-replayed"
 )
 _CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]

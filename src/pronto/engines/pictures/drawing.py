@@ -154,7 +154,11 @@ def _fitted(size: tuple[int, int], pipelines: Pipelines) -> tuple[int, int]:
     most = max(_USUAL_PIXELS, pipelines.native_side**2)
     scale = min(1.0, (most / (width * height)) ** 0.5)
     multiple = pipelines.multiple
-    return tuple(max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))  # type: ignore[return-value]  # of two
+
+    def fit(side: int) -> int:
+        return max(multiple, round(side * scale / multiple) * multiple)
+
+    return fit(width), fit(height)
 
 
 def _checked_size(

@@ -27,7 +27,7 @@ from pronto.wire.text_request import Bounds
 
 # How files of images begin, as they are and in base64.
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-_MAGIC_TEXT = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD", "data:image/")
+_MAGIC_TEXT = ("/9j/", "iVBORw0KGg", "UklGR", "R0lGOD", "data:image/")
 _encode = msgspec.json.Encoder().encode
 
 
