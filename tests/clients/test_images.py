@@ -21,7 +21,7 @@ def studio(tmp_path_factory):
     token = make_account(data, "alice")
     model = str(tiny_image_model(folder))
     run_cli(data, "models", "add", MODEL, "--source", model, "--preload", "--default")
-    running = Server(data, env={"PRONTO_LOAD_TIMEOUT": "60"})
+    running = Server(data, env={"PRONTO_LOAD_TIMEOUT": "60", "PRONTO_THREADS": "1"})
     running.token = token
     wait_until_loaded(running, MODEL)
     yield Clients(running, tmp_path_factory.mktemp("home"))

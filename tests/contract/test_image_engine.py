@@ -61,7 +61,7 @@ class Studio:
                 folder=str(self.folder(name)),
                 adapter_folder=str(lora) if lora else None,
             )
-            capabilities = made.load(model, Device(threads=2), self._tick)
+            capabilities = made.load(model, Device(threads=1), self._tick)
             assert capabilities.slots == 1
             self._engines[key] = made
         return self._engines[key]

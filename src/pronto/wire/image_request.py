@@ -91,9 +91,9 @@ def checked(work: MakeImage, bounds: ImageBounds, names: dict[str, str] | None =
         one = pixel_steps(work.width, work.height, work.steps)
         field = called.get("steps", "num_inference_steps")
         raise InvalidInput(
-            f"`{field}`: this is too much for one request: width x height x steps x images may be {bounds.max_megapixel_steps} "
-            f"million, and {work.count} x {one / 1e6:.1f} million are asked for. Please ask for smaller images, fewer "
-            "steps or fewer images.",
+            f"`{field}`: this is too much for one request: width x height x steps x images may be "
+            f"{bounds.max_megapixel_steps} million, and {work.count} x {one / 1e6:.1f} million are asked for. "
+            "Please ask for smaller images, fewer steps or fewer images.",
             field,
         )
     return msgspec.structs.replace(work, scheduler=_scheduler(work.scheduler))
