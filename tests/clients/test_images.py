@@ -30,7 +30,8 @@ def studio(tmp_path_factory):
 
 def report(studio: Clients, name: str, script: str, *arguments: str, **variables: str) -> Report:
     server = studio.server
-    said = studio.run(name, SCRIPTS / script, server.url, server.token, MODEL, *arguments, **variables)
+    # In the places of the models that other scripts talk to.
+    said = studio.run(name, SCRIPTS / script, server.url, server.token, MODEL, MODEL, *arguments, **variables)
     return Report(json.loads(said.splitlines()[-1]))
 
 

@@ -3,7 +3,7 @@
 
 import * as library from "@huggingface/inference";
 
-const [url, token, model, version, picture] = process.argv.slice(2);
+const [url, token, model, , version, picture] = process.argv.slice(2);
 const isOld = version.startsWith("2.");
 const endpoint = `${url}/models/${model}`;
 const client = isOld ? new library.HfInference(token).endpoint(endpoint) : new library.InferenceClient(token, { endpointUrl: endpoint });

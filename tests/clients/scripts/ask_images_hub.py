@@ -2,15 +2,14 @@
 
 import asyncio
 import io
-import sys
 
 import huggingface_hub
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from PIL import Image
 
-from report import finish, found, note
+from report import chat as model
+from report import finish, found, note, token, url
 
-url, token, model = sys.argv[1:4]
 old = huggingface_hub.__version__.startswith("0.")
 found["version"] = huggingface_hub.__version__
 # 0.24 is told the server by HF_INFERENCE_ENDPOINT, newer versions by a URL.

@@ -6,11 +6,11 @@ import sys
 
 import openai
 
-from report import finish, found, note
+from report import chat as model
+from report import finish, found, note, token, url
 
-url, token, model = sys.argv[1:4]
-PICTURE = base64.b64decode(sys.argv[4])
-MASK = base64.b64decode(sys.argv[5])
+PICTURE = base64.b64decode(sys.argv[5])
+MASK = base64.b64decode(sys.argv[6])
 found["version"] = openai.__version__
 client = openai.OpenAI(base_url=f"{url}/v1", api_key=token, max_retries=0, timeout=100)
 strict = openai.OpenAI(
