@@ -196,13 +196,17 @@ class BatchedEngine:
         return Times(inference_ms=(self._clock() - request.began) * 1000)
 
 
+# How libraries say that there is too little memory: torch on a GPU, and its two ways on a CPU.
+_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
 def _failed(error: Exception, otherwise: str) -> Failed:
     """How an exception ends its request. What a library says may quote the input, so it is not shown nor logged."""
     if isinstance(error, Unsupported):
         return Failed("unsupported", error.message, error.param)
     if isinstance(error, InvalidInput):
         return Failed("invalid_input", error.message, error.param)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _MEMORY):
         return Failed("generation", "There is not enough memory for this request. Please ask for less at once.")
     traceback.print_tb(error.__traceback__)
     return Failed("generation", f"{otherwise} ({type(error).__name__})")
