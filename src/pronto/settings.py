@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     max_best_of: int = Field(4, ge=1, le=16, description="Most choices of one request.")
     max_stop_sequences: int = Field(4, ge=1, le=64, description="Most stop strings of one request.")
     max_client_batch_size: int = Field(32, ge=1, le=1024, description="Most prompts of one request.")
+    max_images: int = Field(4, ge=1, le=64, description="Most images that one request may make.")
+    max_image_side: int = Field(2048, ge=64, le=4096, description="Longest side of an image, in pixels.")
+    max_image_steps: int = Field(150, ge=1, le=1000, description="Most steps in which an image may be made.")
+    max_megapixel_steps: int = Field(
+        200, ge=1, description="Most of width x height x steps x images of one request, in millions."
+    )
     prepare_timeout: float = Field(2.0, gt=0, description="Seconds the preparation process has for one request.")
     grammar_timeout: float = Field(0.25, gt=0, description="Seconds a grammar may take to compile.")
 

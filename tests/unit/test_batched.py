@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pronto.core.errors import InvalidInput
-from pronto.core.events import Done, Output, Usage
+from pronto.core.events import Done, Output, Progress, Usage
 from pronto.core.labels import Label, Labels
 from pronto.core.model import Model, Source
 from pronto.core.request import InferenceRequest
@@ -154,3 +154,30 @@ def test_many_requests_end_exactly_once(engine: BatchedEngine) -> None:
     assert sorted(events) == list(range(1, 60))
     assert all([type(event) for event in each] == [Output, Done] for each in events.values())
     assert engine.stats().waiting == 0
+
+
+class Slow(Lengths):
+    """Hears in the middle of a batch who has left, and has an answer for everybody all the same."""
+
+    def predict(self, items: Sequence[Item], tick: Tick) -> Sequence[Any | Failed]:
+        self.left = tick([(items[0].owner, Progress(1, 2))])
+        return super().predict(items, tick)
+
+
+def test_who_leaves_in_the_middle_of_a_batch_gets_no_answer() -> None:
+    model, said = Slow(), list[Any]()
+
+    def tick(events: Any) -> frozenset[int]:
+        said.extend(events)
+        return frozenset({1})
+
+    engine = BatchedEngine(model)
+    asked = Model(id="a/b", task=Task.TEXT_CLASSIFICATION, engine="x", source=Source(folder="x"), revision="r")
+    engine.load(asked, Device(), tick)
+    engine.add(1, ask("aa"))
+    engine.add(2, ask("b"))
+    events = run(engine)
+    assert said == [(1, Progress(1, 2))]
+    assert model.left == {1}
+    assert [type(event) for event in events[1]] == [Done]
+    assert scores(events[2]) == [1.0]

@@ -28,6 +28,7 @@ _PIPELINES = {
     "Kandinsky": Task.TEXT_TO_IMAGE,
 }
 _PIPELINE_LIBRARIES = frozenset({"diffusers", "transformers"})
+_PARTS_OF_DIFFUSERS = frozenset({("stable_diffusion", "StableDiffusionSafetyChecker")})  # from a folder of its own
 
 # Keys that ask for code out of the repository to be run.
 _CODE_KEYS = frozenset({"auto_map", "custom_pipeline", "custom_pipelines", "custom_generate"})
@@ -94,6 +95,8 @@ def _check_pipeline(index: Mapping[str, Any]) -> None:
     if index and not isinstance(name, str):
         raise ValueError("model_index.json names a pipeline of the model's own code, which Pronto never runs.")
     for part, value in index.items():
+        if isinstance(value, list) and tuple(value) in _PARTS_OF_DIFFUSERS:
+            continue
         library = value[0] if isinstance(value, list) and len(value) == 2 else None
         if isinstance(library, str) and library not in _PIPELINE_LIBRARIES and not part.startswith("_"):
             raise ValueError(f"model_index.json takes `{part}` from `{library}`, which is the model's own code.")

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pronto.catalog.abilities import Abilities, read_abilities
+from pronto.catalog.adapter_files import check_adapter
 from pronto.catalog.adapters import adapted_revision
 from pronto.catalog.detect import check, context_of, guess_bytes, size_text
 from pronto.catalog.disk import Disk, folder_bytes
@@ -20,8 +21,7 @@ from pronto.catalog.entries import COMMIT
 from pronto.catalog.exports import export_digest, replaced, touch
 from pronto.catalog.hub import Hub
 from pronto.catalog.names import key_of
-from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_folder, read_document
-from pronto.core.adapter import CONFIG, read_terms
+from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_folder
 from pronto.core.model import Model, Source, State
 from pronto.core.request import Export, Pull
 from pronto.core.tasks import Task
@@ -244,7 +244,7 @@ class Library:
             return
         if MANIFEST in description.files:
             raise ValueError(f"The base of {model.id} is an export. An adapter needs the model as it was published.")
-        read_terms(read_document(Path(model.adapter_folder) / CONFIG))
+        check_adapter(model.task, Path(model.adapter_folder))
 
     def _pull(self, model: Model, source: Source, id: str) -> Job:
         work = self._hub.fetch(source, self._models / key_of(id))

@@ -70,7 +70,15 @@ BESIDES = {
 
 # Tasks whose requests may carry images or sound, and so may be larger than text.
 MEDIA_TASKS = frozenset(
-    {Task.IMAGE_TO_IMAGE, Task.INPAINTING, Task.IMAGE_TO_TEXT, Task.IMAGE_TEXT_TO_TEXT, Task.IMAGE_CLASSIFICATION}
+    # A text-to-image model also changes images that are posted to its own address.
+    {
+        Task.TEXT_TO_IMAGE,
+        Task.IMAGE_TO_IMAGE,
+        Task.INPAINTING,
+        Task.IMAGE_TO_TEXT,
+        Task.IMAGE_TEXT_TO_TEXT,
+        Task.IMAGE_CLASSIFICATION,
+    }
     | {Task.IMAGE_SEGMENTATION, Task.OBJECT_DETECTION, Task.DEPTH_ESTIMATION, Task.ZERO_SHOT_IMAGE_CLASSIFICATION}
     | {Task.VISUAL_QUESTION_ANSWERING, Task.DOCUMENT_QUESTION_ANSWERING, Task.AUTOMATIC_SPEECH_RECOGNITION}
     | {Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO}

@@ -26,10 +26,12 @@ from pronto.edge.streaming import send_whole
 from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
 from pronto.wire.hf.dialect import HfDialect
+from pronto.wire.image_request import ImageBounds
 from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
 from pronto.wire.openai.embeddings import EmbeddingDialect
+from pronto.wire.openai.images import ImagesDialect
 from pronto.wire.openai.rerank import RerankDialect
 from pronto.wire.openai.responses import ResponsesDialect
 from pronto.wire.tei.dialect import TeiDialect
@@ -45,7 +47,7 @@ _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
 
 _EXPOSED = (
     b"x-request-id, x-sha, x-compute-type, x-compute-time, x-compute-characters, x-total-time, x-validation-time, "
-    b"x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
+    b"x-seed, x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
     b"x-hf-warning, age, retry-after, ratelimit, ratelimit-policy, idempotent-replayed"
 )
 _CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
@@ -145,6 +147,12 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         max_best_of=settings.max_best_of,
         max_stop_sequences=settings.max_stop_sequences,
         max_new_tokens=settings.max_new_tokens,
+        images=ImageBounds(
+            max_side=settings.max_image_side,
+            max_steps=settings.max_image_steps,
+            max_images=settings.max_images,
+            max_megapixel_steps=settings.max_megapixel_steps,
+        ),
     )
     dialects: dict[str, Dialect] = {
         "hf": HfDialect(bounds),
@@ -157,6 +165,7 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         "openai-embeddings": EmbeddingDialect(),
         "openai-rerank": RerankDialect(),
         "tei": TeiDialect(),
+        "openai-images": ImagesDialect(bounds.images),
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
     inference = Inference(rooms, dialects)

@@ -24,6 +24,8 @@ from pronto.wire.openai.chat_reply import ChatAnswer
 from pronto.wire.openai.completion_reply import CompletionAnswer
 from pronto.wire.openai.completions import CompletionBody
 from pronto.wire.openai.embeddings import EmbeddingBody
+from pronto.wire.openai.images import ImagesBody
+from pronto.wire.openai.images_reply import ImagesAnswer
 from pronto.wire.openai.models import ModelBody, ModelList
 from pronto.wire.openai.rerank import RerankBody
 from pronto.wire.openai.responses import ResponseRequest
@@ -119,12 +121,14 @@ _OPENAI = {  # dialect to the names of its body and its answer
     "openai-responses": ("ResponseRequest", "ResponseDocument"),
     "openai-embeddings": ("EmbeddingBody", ""),
     "openai-rerank": ("RerankBody", ""),
+    "openai-images": ("ImagesBody", "ImagesAnswer"),
 }
 _OTHER_BODIES = (
     *(MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody),
-    *(EmbeddingBody, RerankBody, OllamaEmbedBody, EmbedBody, RankBody, CompareBody, PredictBody),
+    *(ImagesBody, EmbeddingBody, RerankBody, OllamaEmbedBody, EmbedBody, RankBody, CompareBody, PredictBody),
 )
-_OTHER_ANSWERS = (MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)
+_OTHER_ANSWERS = (ImagesAnswer, MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)
+_FORMS = ("openai-image-edits", "openai-image-variations")  # routes whose body is a form, with files beside the fields
 # Route to the struct of its body, and the schema of its answer where it is one.
 _OTHERS: dict[str, tuple[str, _Document]] = {
     "anthropic-messages": ("MessagesBody", _ref("MessageAnswer")),
@@ -147,6 +151,11 @@ _OTHER_STREAMS = {
 }
 _INFO = ("model-info", "info")
 _WITH_TOKEN = ("hub-whoami", "usage")
+_FILES: _Document = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"image": {"type": "string", "format": "binary"}, "mask": {"type": "string", "format": "binary"}},
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -198,7 +207,11 @@ def _operation(route: Route) -> _Document:
     operation["security"] = [{"token": []}]
     operation.setdefault("parameters", []).append(_KEY)
     if route.dialect in _OPENAI:
-        return operation | _openai(*_OPENAI[route.dialect])
+        described = _openai(*_OPENAI[route.dialect])
+        if route.name in _FORMS:
+            schema = {"allOf": [_ref(_OPENAI[route.dialect][0]), _FILES]}
+            described["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+        return operation | described
     operation["requestBody"] = {"required": True, "content": _json(_ref(_asked(route)))}
     failures = {str(status): _failure(text) for status, text in _STATUSES.items()}
     operation["responses"] = {"200": _answer(route), **failures}

@@ -59,6 +59,22 @@ def _tei(prefix: str) -> tuple[Route, ...]:
     )
 
 
+def _openai_images(prefix: str) -> tuple[Route, ...]:
+    """As `_openai`, of models that make images."""
+    return tuple(
+        Route(
+            name=name,
+            method="POST",
+            path=f"{prefix}/v1/images/{path}",
+            dialect="openai-images",
+            task=task,
+            reads_model=True,
+            summary=summary,
+        )
+        for name, path, task, summary in _IMAGES
+    )
+
+
 def _anthropic(name: str, path: str, summary: str) -> Route:
     route = _post(name, path, "anthropic", summary, Task.TEXT_GENERATION)
     return msgspec.structs.replace(route, takes_api_key=True, reads_model=True)
@@ -125,6 +141,11 @@ _TEI = (
     ("similarity", Task.SENTENCE_SIMILARITY, "How near sentences are to another one."),
     ("predict", Task.TEXT_CLASSIFICATION, "Labels of texts."),
 )
+_IMAGES = (
+    ("openai-images", "generations", Task.TEXT_TO_IMAGE, "Make images from a description, in OpenAI's format."),
+    ("openai-image-edits", "edits", Task.IMAGE_TO_IMAGE, "Change an image, or a part of it, in OpenAI's format."),
+    ("openai-image-variations", "variations", Task.IMAGE_TO_IMAGE, "Change an image freely, in OpenAI's format."),
+)
 _TOKENIZE = "The tokens of a prompt."
 _CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
 _MESSAGES = "Answer a conversation, in the format of Anthropic."
@@ -145,6 +166,10 @@ TABLE: tuple[Route, ...] = (
     *_openai("/models/{id}"),
     *_openai("/hf-inference/models/{id}"),
     *_openai("/hf-inference"),
+    *_openai_images(""),
+    *_openai_images("/models/{id}"),
+    *_openai_images("/hf-inference/models/{id}"),
+    *_openai_images("/hf-inference"),
     _get("root", "/", "Health of the server; a page for browsers."),
     _get("models", "/models", "The models that are served, with their states."),
     _get("model", "/models/{id}", "One model and its state."),

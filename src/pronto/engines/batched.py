@@ -89,7 +89,7 @@ class BatchedEngine:
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
         self._tick = tick
-        return self._model.load(model, device, tick)
+        return self._model.load(model, device, self._hear)
 
     def add(self, id: int, request: InferenceRequest) -> None:
         self._requests[id] = added = _Request(id, request, self._clock())
@@ -113,6 +113,13 @@ class BatchedEngine:
 
     def stats(self) -> Stats:
         return Stats(running=len(self._requests), waiting=len(self._queue) + len(self._new))
+
+    def _hear(self, events: Step) -> frozenset[int]:
+        """The worker's tick. Whoever left in the middle of a batch gets no answer, whatever the model returns."""
+        left = self._tick(events)
+        for id in left:
+            self.cancel(id)
+        return left
 
     def _leave(self, events: list[tuple[int, EngineEvent]]) -> None:
         left = [request for request in self._requests.values() if request.is_cancelled]
@@ -152,7 +159,7 @@ class BatchedEngine:
 
     def _predict(self, items: list[Item]) -> Sequence[Any | Failed]:
         try:
-            return self._model.predict(items, self._tick)
+            return self._model.predict(items, self._hear)
         except Exception as error:
             if len(items) == 1:
                 return [_failed(error, "The model could not compute this request.")]
@@ -189,13 +196,17 @@ class BatchedEngine:
         return Times(inference_ms=(self._clock() - request.began) * 1000)
 
 
+# How libraries say that there is too little memory: torch on a GPU, and its two ways on a CPU.
+_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
 def _failed(error: Exception, otherwise: str) -> Failed:
     """How an exception ends its request. What a library says may quote the input, so it is not shown nor logged."""
     if isinstance(error, Unsupported):
         return Failed("unsupported", error.message, error.param)
     if isinstance(error, InvalidInput):
         return Failed("invalid_input", error.message, error.param)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _MEMORY):
         return Failed("generation", "There is not enough memory for this request. Please ask for less at once.")
     traceback.print_tb(error.__traceback__)
     return Failed("generation", f"{otherwise} ({type(error).__name__})")

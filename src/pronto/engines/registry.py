@@ -13,10 +13,10 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An engine that a catalog entry can name, or that the house uses for itself."""
 
     name: str
-    target: str  # module:class, or module:function that makes one
-    target: str  # module:class, or a function that makes one
+    target: str  # module:class, or module:function that makes an engine
     tasks: frozenset[Task]
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
+    has_adapters: bool = False  # whether it serves a model with an adapter added into its weights
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
 
@@ -38,6 +38,7 @@ ENTRIES = {
             target="pronto.engines.openvino_llm:OpenVinoEngine",
             tasks=_TEXT,
             exporter="openvino-export",
+            has_adapters=True,
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
         ),
@@ -71,6 +72,12 @@ ENTRIES = {
             name="encoder-export",
             target="pronto.engines.openvino_export:encoder_exporter",
             tasks=frozenset({Task.EXPORT}),
+        ),
+        EngineEntry(
+            name="diffusers",
+            target="pronto.engines.diffusers_image:engine",
+            tasks=frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING}),
+            has_adapters=True,
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(

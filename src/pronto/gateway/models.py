@@ -8,6 +8,7 @@ import msgspec
 from pronto.catalog.abilities import guess_chats, guess_infills
 from pronto.core.errors import ModelFailed, ModelNotFound
 from pronto.core.events import Waiting
+from pronto.core.image_work import MakeImage
 from pronto.core.model import Model, State
 from pronto.core.request import InferenceRequest, Options, TextGeneration
 from pronto.core.tasks import Task, does
@@ -75,7 +76,7 @@ class Models:
 
     def asked(self, request: InferenceRequest) -> Model:
         """The model that answers, which is another one where the request names an adapter. Raises as `resolve`."""
-        name = request.work.adapter if isinstance(request.work, TextGeneration) else None
+        name = request.work.adapter if isinstance(request.work, TextGeneration | MakeImage) else None
         if name is None:
             return self.resolve(request.model, request.task)
         return self._locate(self._catalog.adapted(self._catalog.resolve(request.model, request.task), name))

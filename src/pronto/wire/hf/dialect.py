@@ -8,6 +8,7 @@ from pronto.core.tasks import Task
 from pronto.wire import faults
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.hf import (
+    images,
     table_questions,
     table_rows,
     text_classification,
@@ -19,7 +20,6 @@ from pronto.wire.hf import (
     text_writing,
     vectors,
 )
-
 from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.options import read_options
 from pronto.wire.text_request import Bounds
@@ -38,6 +38,7 @@ FORMATS: dict[Task, TaskFormat] = {
     **table_questions.FORMATS,
     **table_rows.FORMATS,
     **vectors.FORMATS,
+    **images.FORMATS,
 }
 
 _Key = tuple[Task, Task | None, bytes, str | None, str | None, str | None]
