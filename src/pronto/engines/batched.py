@@ -88,7 +88,7 @@ class BatchedEngine:
         self._tick: Tick = lambda _: frozenset()
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
-        self._tick = tick
+        self._tick = self._listen(tick)
         return self._model.load(model, device, tick)
 
     def add(self, id: int, request: InferenceRequest) -> None:
@@ -113,6 +113,15 @@ class BatchedEngine:
 
     def stats(self) -> Stats:
         return Stats(running=len(self._requests), waiting=len(self._queue) + len(self._new))
+
+    def _listen(self, tick: Tick) -> Tick:
+        def listen(events: Step) -> frozenset[int]:
+            left = tick(events)
+            for id in left:  # their message itself is read when the batch is over, and then there may be no such id
+                self.cancel(id)
+            return left
+
+        return listen
 
     def _leave(self, events: list[tuple[int, EngineEvent]]) -> None:
         left = [request for request in self._requests.values() if request.is_cancelled]
@@ -161,14 +170,14 @@ class BatchedEngine:
 
     def _take(self, waiting: _Waiting, value: Any, events: list[tuple[int, EngineEvent]]) -> None:
         request = waiting.request
-        if request.id not in self._requests:
-            return  # another of its items failed
+        if request.id not in self._requests or request.is_cancelled:
+            return  # another of its items failed, or nobody waits for it: the next step says so
         if isinstance(value, Failed):
             self._end(request, value, events)
             return
         request.values[waiting.index] = value
         request.left -= 1
-        if not request.left and not request.is_cancelled:
+        if not request.left:
             self._join(request, events)
 
     def _join(self, request: _Request, events: list[tuple[int, EngineEvent]]) -> None:
