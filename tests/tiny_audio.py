@@ -1,0 +1,116 @@
+"""Tiny models that hear and speak, made on the spot: real architectures with random weights. Needs torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+WORDS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def enliven(module: Any, factor: float) -> None:
+    """Larger weights than a model starts from: what goes in must show in what comes out."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.ndim > 1:
+                parameter *= factor
+
+
+def fill_codebooks(codec: Any) -> None:
+    """The codes of a new Encodec all mean the same."""
+    import torch
+
+    for layer in codec.quantizer.layers:
+        torch.nn.init.normal_(layer.codebook.embed)
+
+
+def build_bark(folder: Path) -> Path:
+    """All three stages and the codec; two voice presets, `v2/en_speaker_0` and `v2/de_speaker_3`."""
+    import numpy as np
+    import torch
+    from transformers import BarkConfig, BarkModel, EncodecConfig
+    from transformers.models.bark import BarkCoarseConfig, BarkFineConfig, BarkSemanticConfig
+    from transformers.models.bark.generation_configuration_bark import (
+        BarkCoarseGenerationConfig,
+        BarkFineGenerationConfig,
+        BarkGenerationConfig,
+        BarkSemanticGenerationConfig,
+    )
+
+    torch.manual_seed(0)
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_size": 16}
+    config = BarkConfig(
+        semantic_config=BarkSemanticConfig(block_size=128, input_vocab_size=400, output_vocab_size=120, **sizes),
+        coarse_acoustics_config=BarkCoarseConfig(block_size=128, input_vocab_size=300, output_vocab_size=300, **sizes),
+        fine_acoustics_config=BarkFineConfig(block_size=64, input_vocab_size=65, output_vocab_size=65, n_codes_total=8, **sizes),
+        codec_config=EncodecConfig(
+            sampling_rate=24_000, num_filters=4, hidden_size=16, codebook_dim=16, codebook_size=64, num_lstm_layers=1,
+            upsampling_ratios=[8, 5, 4, 2], target_bandwidths=[6.0],
+        ),
+    )  # fmt: skip
+    model = BarkModel(config)
+    for stage in (model.semantic, model.coarse_acoustics, model.fine_acoustics):
+        enliven(stage, 20)
+    fill_codebooks(model.codec_model)
+    model.save_pretrained(folder)
+    generation = BarkGenerationConfig.from_sub_model_configs(
+        BarkSemanticGenerationConfig(
+            eos_token_id=100, max_new_tokens=60, do_sample=True, temperature=0.7, text_encoding_offset=110,
+            text_pad_token=395, semantic_pad_token=100, semantic_infer_token=396, semantic_vocab_size=100,
+            max_input_semantic_length=64,
+        ),
+        BarkCoarseGenerationConfig(
+            do_sample=True, temperature=0.7, coarse_semantic_pad_token=260, coarse_infer_token=261,
+            max_coarse_input_length=48, max_coarse_history=60, sliding_window_len=20, eos_token_id=None,
+        ),
+        BarkFineGenerationConfig(temperature=0.5, max_fine_history_length=32, max_fine_input_length=64),
+    )  # fmt: skip
+    generation.codebook_size = 64
+    # transformers 5 cannot save what it can load.
+    (folder / "generation_config.json").write_text(json.dumps(generation.to_dict()))
+    build_word_pieces(folder)
+    rng = np.random.default_rng(0)
+    for name in ("en_speaker_0", "de_speaker_3"):
+        (folder / "speaker_embeddings/v2").mkdir(parents=True, exist_ok=True)
+        shapes = {"semantic": ((60,), 100), "coarse": ((2, 90), 64), "fine": ((8, 90), 64)}
+        for part, (shape, most) in shapes.items():
+            file = folder / f"speaker_embeddings/v2/{name}_{part}_prompt.npy"
+            np.save(file, rng.integers(0, most, shape), allow_pickle=False)
+    return folder
+
+
+def build_word_pieces(folder: Path) -> Any:
+    """BERT's tokenizer over single letters: what Bark reads."""
+    from transformers import BertTokenizerFast
+
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *(f"##{letter}" for letter in WORDS), *".,!?'"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(tokens))
+    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def build_vits(folder: Path, speakers: int = 1) -> Path:
+    """MMS's layout: letters, no phonemes."""
+    import torch
+    from transformers import VitsConfig, VitsModel, VitsTokenizer
+
+    torch.manual_seed(0)
+    vocabulary = {token: number for number, token in enumerate(["_", *WORDS, " ", "'", "-", "<unk>"])}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    tokenizer = VitsTokenizer(
+        str(folder / "vocab.json"), pad_token="_", unk_token="<unk>", phonemize=False, is_uroman=False, normalize=True
+    )
+    tokenizer.save_pretrained(folder)
+    config = VitsConfig(
+        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16,
+        flow_size=16, spectrogram_bins=9, upsample_initial_channel=16, duration_predictor_filter_channels=16,
+        wavenet_dilation_rate=1, prior_encoder_num_flows=1, prior_encoder_num_wavenet_layers=1,
+        posterior_encoder_num_wavenet_layers=1, duration_predictor_num_flows=1, depth_separable_num_layers=1,
+        num_speakers=speakers, speaker_embedding_size=8 if speakers > 1 else 0, upsample_rates=[8, 8, 2, 2],
+    )  # fmt: skip
+    VitsModel(config).save_pretrained(folder)
+    return folder
