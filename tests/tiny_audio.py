@@ -43,7 +43,7 @@ def build_bark(folder: Path) -> Path:
     config = BarkConfig(
         semantic_config=BarkSemanticConfig(block_size=128, input_vocab_size=400, output_vocab_size=120, **sizes),
         coarse_acoustics_config=BarkCoarseConfig(block_size=128, input_vocab_size=300, output_vocab_size=300, **sizes),
-        fine_acoustics_config=BarkFineConfig(block_size=64, input_vocab_size=65, output_vocab_size=65, n_codes_total=8, **sizes),
+        fine_acoustics_config=BarkFineConfig(block_size=64, input_vocab_size=65, output_vocab_size=65, **sizes),
         codec_config=EncodecConfig(
             sampling_rate=24_000, num_filters=4, hidden_size=16, codebook_dim=16, codebook_size=64, num_lstm_layers=1,
             upsampling_ratios=[8, 5, 4, 2], target_bandwidths=[6.0],
@@ -113,4 +113,126 @@ def build_vits(folder: Path, speakers: int = 1) -> Path:
         num_speakers=speakers, speaker_embedding_size=8 if speakers > 1 else 0, upsample_rates=[8, 8, 2, 2],
     )  # fmt: skip
     VitsModel(config).save_pretrained(folder)
+    return folder
+
+
+def build_whisper(folder: Path, languages: tuple[str, ...] = ("en", "de", "fr")) -> Path:
+    """Multilingual, with times of words; its tokens are bytes."""
+    import torch
+    from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    torch.manual_seed(0)
+    tokenizer = _whisper_tokenizer(languages)
+    tokenizer.save_pretrained(folder)
+    number = tokenizer.convert_tokens_to_ids
+    end = number("<|endoftext|>")
+    config = WhisperConfig(
+        vocab_size=len(tokenizer), num_mel_bins=80, d_model=32, encoder_layers=1, decoder_layers=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32,
+        max_source_positions=1500, max_target_positions=64, pad_token_id=end, bos_token_id=end, eos_token_id=end,
+        decoder_start_token_id=number("<|startoftranscript|>"),
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config)
+    enliven(model, 6)
+    model.generation_config = GenerationConfig(
+        max_length=64, pad_token_id=end, bos_token_id=end, eos_token_id=end,
+        decoder_start_token_id=number("<|startoftranscript|>"), no_timestamps_token_id=number("<|notimestamps|>"),
+        is_multilingual=True, lang_to_id={f"<|{name}|>": number(f"<|{name}|>") for name in languages},
+        task_to_id={name: number(f"<|{name}|>") for name in ("transcribe", "translate")},
+        prev_sot_token_id=number("<|startofprev|>"), alignment_heads=[[1, 0], [1, 1]], max_initial_timestamp_index=50,
+        suppress_tokens=[], begin_suppress_tokens=[end], return_timestamps=False,
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+    return folder
+
+
+def _whisper_tokenizer(languages: tuple[str, ...]) -> Any:
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import WhisperTokenizerFast
+
+    vocabulary = {letter: number for number, letter in enumerate(sorted(ByteLevel.alphabet()))}
+    tokenizer = WhisperTokenizerFast(vocab={**vocabulary, "<|endoftext|>": len(vocabulary)}, merges=[])
+    marks = ["startoftranscript", *languages, "translate", "transcribe", "startoflm", "startofprev", "nospeech"]
+    tokenizer.add_special_tokens({"additional_special_tokens": [f"<|{mark}|>" for mark in [*marks, "notimestamps"]]})
+    tokenizer.add_tokens([f"<|{step * 0.02:.2f}|>" for step in range(1501)])
+    return tokenizer
+
+
+def build_wav2vec(folder: Path, head: str = "ctc", norm: str = "group") -> Path:
+    """`head`: ctc | classification. With the norm `group` there is no mask, as in wav2vec2-base."""
+    import torch
+    from transformers import (
+        Wav2Vec2Config,
+        Wav2Vec2CTCTokenizer,
+        Wav2Vec2FeatureExtractor,
+        Wav2Vec2ForCTC,
+        Wav2Vec2ForSequenceClassification,
+    )
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *WORDS.upper()]
+    config = Wav2Vec2Config(
+        vocab_size=len(letters), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        conv_dim=(16, 16, 16, 16, 16, 16, 16), num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
+        feat_extract_norm=norm, do_stable_layer_norm=norm == "layer", pad_token_id=0, classifier_proj_size=16,
+        id2label=dict(enumerate(("dog", "cat", "bird", "rain", "bell", "wind"))),
+    )  # fmt: skip
+    model = (Wav2Vec2ForCTC if head == "ctc" else Wav2Vec2ForSequenceClassification)(config)
+    enliven(model.wav2vec2.encoder, 5)
+    enliven(model.lm_head if head == "ctc" else model.classifier, 20)
+    model.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=norm == "layer").save_pretrained(folder)
+    if head == "ctc":
+        (folder / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
+        Wav2Vec2CTCTokenizer(str(folder / "vocab.json")).save_pretrained(folder)
+    return folder
+
+
+def build_speecht5(folder: Path, kind: str = "speech") -> Path:
+    """`kind`: text | speech, what it begins with. With its vocoder, and a voice `ann`."""
+    import numpy as np
+    import torch
+    from transformers import (
+        SpeechT5Config,
+        SpeechT5FeatureExtractor,
+        SpeechT5ForSpeechToSpeech,
+        SpeechT5HifiGan,
+        SpeechT5HifiGanConfig,
+    )
+
+    torch.manual_seed(0)
+    config = SpeechT5Config(
+        vocab_size=40, hidden_size=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32, conv_dim=(16,) * 7, num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2, num_mel_bins=8, speech_decoder_prenet_units=16, speaker_embedding_dim=12,
+        speech_decoder_postnet_units=16, speech_decoder_postnet_layers=2, reduction_factor=2, max_text_positions=100,
+    )  # fmt: skip
+    model = SpeechT5ForSpeechToSpeech(config)
+    model.save_pretrained(folder)
+    SpeechT5FeatureExtractor(num_mel_bins=8).save_pretrained(folder)
+    vocoder = SpeechT5HifiGanConfig(
+        model_in_dim=8, upsample_initial_channel=16, upsample_rates=[4, 4, 4, 4], upsample_kernel_sizes=[8, 8, 8, 8],
+        resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]],
+    )  # fmt: skip
+    SpeechT5HifiGan(vocoder).save_pretrained(folder / "vocoder")
+    (folder / "speaker_embeddings").mkdir(exist_ok=True)
+    np.save(folder / "speaker_embeddings/ann.npy", np.linspace(-1, 1, 12, dtype=np.float32), allow_pickle=False)
+    return folder
+
+
+def build_encodec(folder: Path) -> Path:
+    import torch
+    from transformers import EncodecConfig, EncodecFeatureExtractor, EncodecModel
+
+    torch.manual_seed(0)
+    config = EncodecConfig(
+        sampling_rate=24_000, num_filters=4, hidden_size=16, codebook_dim=16, codebook_size=64, num_lstm_layers=1,
+        upsampling_ratios=[8, 5, 4, 2], target_bandwidths=[6.0],
+    )  # fmt: skip
+    model = EncodecModel(config)
+    fill_codebooks(model)
+    model.save_pretrained(folder)
+    EncodecFeatureExtractor(sampling_rate=24_000).save_pretrained(folder)
     return folder

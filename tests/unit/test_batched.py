@@ -147,7 +147,9 @@ def test_a_cancelled_request_ends_with_one_done(engine: BatchedEngine, steps: in
     assert scores([event for id, event in early if id == 2] or events[2]) == [1.0]
 
 
-def test_who_leaves_in_the_middle_of_a_batch_ends_with_one_done_and_the_others_with_their_answers(model: Lengths) -> None:
+def test_who_leaves_in_the_middle_of_a_batch_ends_with_one_done_and_the_others_with_their_answers(
+    model: Lengths,
+) -> None:
     engine = BatchedEngine(model)
     asked = Model(id="a/b", task=Task.TEXT_CLASSIFICATION, engine="x", source=Source(folder="x"), revision="r")
     engine.load(asked, Device(), lambda _: frozenset({1}))

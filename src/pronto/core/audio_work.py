@@ -88,11 +88,11 @@ class Sound(msgspec.Struct, frozen=True, tag="sound"):
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
-    """A word, a character or a sentence, and when it is heard. None: the model did not say."""
+    """A word, a character or a sentence, and when it is heard."""
 
     text: str
-    start: float | None
-    end: float | None
+    start: float
+    end: float
     tokens: tuple[int, ...] = ()
     logprob: float | None = None  # mean of the tokens
     no_speech: float | None = None  # probability that nobody speaks

@@ -50,7 +50,10 @@ class SpeakingModel:
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
         import torch
+        from transformers.utils import logging
 
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         if device.threads:
             torch.set_num_threads(device.threads)
         spec, kind = LoadSpec(Path(model.folder or ""), device.kind), _kind(model)
@@ -68,7 +71,9 @@ class SpeakingModel:
         if not work.text.strip():
             raise InvalidInput("`inputs` cannot be empty", "inputs")
         if len(work.text) > MAX_CHARACTERS:
-            raise InvalidInput(f"`inputs` may have up to {MAX_CHARACTERS} characters. Given: {len(work.text)}", "inputs")
+            raise InvalidInput(
+                f"`inputs` may have up to {MAX_CHARACTERS} characters. Given: {len(work.text)}", "inputs"
+            )
         check_format(work.format)
         return [Item(value=Scene(work, self._speaker.read(work)))]
 

@@ -124,7 +124,9 @@ class Bark:
             try:
                 array = read_array(first.with_name(f"{stem}_{name}.npy"))
             except (OSError, ValueError):
-                raise InvalidInput(f"`voice` {stem} is broken on this server. Please choose another.", "voice") from None
+                raise InvalidInput(
+                    f"`voice` {stem} is broken on this server. Please choose another.", "voice"
+                ) from None
             bound = most.get(name, self._codebook)
             if array.ndim != dimensions or array.dtype.kind not in "iu" or not _within(array, bound):
                 raise InvalidInput(f"`voice` {stem} is broken on this server. Please choose another.", "voice")
@@ -139,7 +141,7 @@ class Bark:
 
 
 def _within(array: Any, bound: int) -> bool:
-    return bool(array.size) and 0 <= array.min() and array.max() < bound
+    return bool(array.size) and array.min() >= 0 and array.max() < bound
 
 
 def _sampling(work: Speak) -> dict[str, Any]:

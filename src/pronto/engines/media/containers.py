@@ -44,7 +44,7 @@ def _is_wav_cut_off(data: bytes) -> bool:
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
         if name == b"data":
-            return 0 < size < _OPEN_ENDED and at + 8 + size > len(data)
+            return bool(0 < size < _OPEN_ENDED and at + 8 + size > len(data))
         at += 8 + size + size % 2
     return True  # no samples at all
 
@@ -58,7 +58,7 @@ def _is_ogg_cut_off(data: bytes) -> bool:
 
 
 def with_serial(data: bytes, serial: int) -> bytes:
-    """An Ogg file with this number on all of its pages in place of a random one: the same sound is the same file then."""
+    """An Ogg file with this number on all of its pages, in place of a random one: same sound, same bytes."""
     out, at = bytearray(data), 0
     while at + 27 <= len(out) and out[at : at + 4] == b"OggS":
         segments = out[at + 26]

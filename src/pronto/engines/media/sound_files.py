@@ -30,7 +30,7 @@ def check_format(type: str, field: str = "response_format") -> None:
     """Raises InvalidInput for what cannot be written here."""
     if type == "audio/aac" and find_ffmpeg() is None:
         raise InvalidInput(
-            f"`{field}` aac needs ffmpeg, which is not installed on this server. Please ask for mp3, opus, flac or wav.",
+            f"`{field}` aac needs ffmpeg, which is not installed here. Please ask for mp3, opus, flac or wav.",
             field,
         )
     if type not in _WRITTEN and type not in _RATES:
