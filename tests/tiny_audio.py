@@ -85,9 +85,7 @@ def build_word_pieces(folder: Path) -> Any:
     from transformers import BertTokenizerFast
 
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *(f"##{letter}" for letter in WORDS), *".,!?'"]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(tokens))
-    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    tokenizer = BertTokenizerFast(vocab={token: number for number, token in enumerate(tokens)})
     tokenizer.save_pretrained(folder)
     return tokenizer
 
@@ -134,13 +132,17 @@ def build_whisper(folder: Path, languages: tuple[str, ...] = ("en", "de", "fr"))
     )  # fmt: skip
     model = WhisperForConditionalGeneration(config)
     enliven(model, 6)
+    letters = [number(letter) for letter in (*WORDS, "Ġ")]
+    with torch.no_grad():
+        model.model.decoder.embed_tokens.weight[letters] *= 4  # so that it says letters more than times
+    silent = sorted(set(range(len(tokenizer))) - {*letters, *range(number("<|0.00|>"), len(tokenizer)), end})
     model.generation_config = GenerationConfig(
         max_length=64, pad_token_id=end, bos_token_id=end, eos_token_id=end,
         decoder_start_token_id=number("<|startoftranscript|>"), no_timestamps_token_id=number("<|notimestamps|>"),
         is_multilingual=True, lang_to_id={f"<|{name}|>": number(f"<|{name}|>") for name in languages},
         task_to_id={name: number(f"<|{name}|>") for name in ("transcribe", "translate")},
         prev_sot_token_id=number("<|startofprev|>"), alignment_heads=[[1, 0], [1, 1]], max_initial_timestamp_index=50,
-        suppress_tokens=[], begin_suppress_tokens=[end], return_timestamps=False,
+        suppress_tokens=silent, begin_suppress_tokens=[end], return_timestamps=False,
     )  # fmt: skip
     model.save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)

@@ -30,6 +30,8 @@ from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
 from pronto.wire.openai.responses import ResponsesDialect
+from pronto.wire.openai.speech import SpeechDialect
+from pronto.wire.openai.transcriptions import TranscriptionDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
 
@@ -151,6 +153,9 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         "anthropic": AnthropicDialect(bounds),
         "ollama": OllamaDialect(bounds),
         "openai-responses": ResponsesDialect(bounds),
+        "openai-speech": SpeechDialect(),
+        "openai-transcriptions": TranscriptionDialect(translates=False),
+        "openai-translations": TranscriptionDialect(translates=True),
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
     inference = Inference(rooms, dialects)

@@ -52,6 +52,22 @@ def _openai(prefix: str) -> tuple[Route, ...]:
     )
 
 
+def _openai_audio(prefix: str) -> tuple[Route, ...]:
+    """OpenAI's routes for sound beneath the same addresses."""
+    return tuple(
+        Route(
+            name=f"openai-{name}",
+            method="POST",
+            path=f"{prefix}/v1/audio/{name}",
+            dialect=f"openai-{name}",
+            task=task,
+            reads_model=True,
+            summary=summary,
+        )
+        for name, task, summary in _AUDIO
+    )
+
+
 def _anthropic(name: str, path: str, summary: str) -> Route:
     route = _post(name, path, "anthropic", summary, Task.TEXT_GENERATION)
     return msgspec.structs.replace(route, takes_api_key=True, reads_model=True)
@@ -103,6 +119,11 @@ _OPENAI = (
     ("completions", "completions", "Continue one prompt or several, in OpenAI's format."),
     ("responses", "responses", "Answer an input, perhaps after an earlier response that is kept, in OpenAI's format."),
 )
+_AUDIO = (
+    ("speech", Task.TEXT_TO_SPEECH, "Say a text in a voice, in OpenAI's format."),
+    ("transcriptions", Task.AUTOMATIC_SPEECH_RECOGNITION, "The words of a recording, in OpenAI's format."),
+    ("translations", Task.AUTOMATIC_SPEECH_RECOGNITION, "The words of a recording in English, in OpenAI's format."),
+)
 _TOKENIZE = "The tokens of a prompt."
 _CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
 _MESSAGES = "Answer a conversation, in the format of Anthropic."
@@ -123,6 +144,9 @@ TABLE: tuple[Route, ...] = (
     *_openai("/models/{id}"),
     *_openai("/hf-inference/models/{id}"),
     *_openai("/hf-inference"),
+    *_openai_audio(""),
+    *_openai_audio("/models/{id}"),
+    *_openai_audio("/hf-inference/models/{id}"),
     _get("root", "/", "Health of the server; a page for browsers."),
     _get("models", "/models", "The models that are served, with their states."),
     _get("model", "/models/{id}", "One model and its state."),

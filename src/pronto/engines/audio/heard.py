@@ -32,7 +32,8 @@ class Joint(msgspec.Struct, frozen=True, kw_only=True):
 def transcript_of(heard: Sequence[Heard], work: Transcribe, joint: Joint) -> Transcript:
     """Where two windows overlap, the words that both have heard are there once."""
     text, chunks = _decode(heard, bool(work.times), joint)
-    segments = words = ()
+    segments: tuple[Span, ...] = ()
+    words: tuple[Span, ...] = ()
     if "segment" in work.times:
         segments = _spans(chunks, joint.seconds)
         if work.with_scores:
