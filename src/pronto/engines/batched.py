@@ -89,7 +89,7 @@ class BatchedEngine:
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
         self._tick = self._listen(tick)
-        return self._model.load(model, device, tick)
+        return self._model.load(model, device, self._tick)
 
     def add(self, id: int, request: InferenceRequest) -> None:
         self._requests[id] = added = _Request(id, request, self._clock())
