@@ -212,13 +212,16 @@ def build_speecht5(folder: Path, kind: str = "speech") -> Path:
         speech_decoder_postnet_units=16, speech_decoder_postnet_layers=2, reduction_factor=2, max_text_positions=100,
     )  # fmt: skip
     model = SpeechT5ForSpeechToSpeech(config)
+    enliven(model, 3)
     model.save_pretrained(folder)
     SpeechT5FeatureExtractor(num_mel_bins=8).save_pretrained(folder)
     vocoder = SpeechT5HifiGanConfig(
         model_in_dim=8, upsample_initial_channel=16, upsample_rates=[4, 4, 4, 4], upsample_kernel_sizes=[8, 8, 8, 8],
         resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]],
     )  # fmt: skip
-    SpeechT5HifiGan(vocoder).save_pretrained(folder / "vocoder")
+    voice = SpeechT5HifiGan(vocoder)
+    enliven(voice, 12)
+    voice.save_pretrained(folder / "vocoder")
     (folder / "speaker_embeddings").mkdir(exist_ok=True)
     np.save(folder / "speaker_embeddings/ann.npy", np.linspace(-1, 1, 12, dtype=np.float32), allow_pickle=False)
     return folder
@@ -237,4 +240,57 @@ def build_encodec(folder: Path) -> Path:
     fill_codebooks(model)
     model.save_pretrained(folder)
     EncodecFeatureExtractor(sampling_rate=24_000).save_pretrained(folder)
+    return folder
+
+
+def build_speecht5_text(folder: Path) -> Path:
+    """Text to speech, beside what build_speecht5 makes; the tokenizer is trained on the spot."""
+    import sentencepiece
+    import torch
+    from transformers import AutoConfig, SpeechT5ForTextToSpeech, SpeechT5Tokenizer
+
+    build_speecht5(folder)
+    torch.manual_seed(0)
+    model = SpeechT5ForTextToSpeech(AutoConfig.from_pretrained(folder))
+    enliven(model, 3)
+    model.save_pretrained(folder)
+    text, pieces = folder / "text.txt", folder / "spm_char"
+    text.write_text(f"{WORDS} hello there\n" * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(pieces), vocab_size=35, model_type="char", hard_vocab_limit=False,
+        bos_id=0, pad_id=1, eos_id=2, unk_id=3, minloglevel=2,
+    )  # fmt: skip
+    SpeechT5Tokenizer(f"{pieces}.model").save_pretrained(folder)
+    return folder
+
+
+def build_musicgen(folder: Path) -> Path:
+    import torch
+    from transformers import (
+        EncodecConfig,
+        MusicgenConfig,
+        MusicgenDecoderConfig,
+        MusicgenForConditionalGeneration,
+        T5Config,
+    )
+
+    torch.manual_seed(0)
+    text = T5Config(vocab_size=80, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    codec = EncodecConfig(
+        sampling_rate=32_000, num_filters=4, hidden_size=16, codebook_dim=16, codebook_size=64, num_lstm_layers=1,
+        upsampling_ratios=[8, 5, 4, 4], target_bandwidths=[2.2], normalize=False,
+    )  # fmt: skip
+    decoder = MusicgenDecoderConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, ffn_dim=16, num_attention_heads=2, num_codebooks=4,
+        pad_token_id=64, bos_token_id=64,
+    )  # fmt: skip
+    config = MusicgenConfig(text_encoder=text.to_dict(), audio_encoder=codec.to_dict(), decoder=decoder.to_dict())
+    model = MusicgenForConditionalGeneration(config)
+    fill_codebooks(model.audio_encoder)
+    enliven(model.decoder, 10)
+    generation = model.generation_config
+    generation.guidance_scale, generation.do_sample, generation.max_length = 3.0, True, 60
+    generation.decoder_start_token_id = generation.pad_token_id = generation.bos_token_id = 64
+    model.save_pretrained(folder)
+    build_word_pieces(folder)
     return folder

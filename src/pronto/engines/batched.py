@@ -88,8 +88,8 @@ class BatchedEngine:
         self._tick: Tick = lambda _: frozenset()
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
-        self._tick = self._listen(tick)
-        return self._model.load(model, device, self._tick)
+        self._tick = tick
+        return self._model.load(model, device, self._hear)
 
     def add(self, id: int, request: InferenceRequest) -> None:
         self._requests[id] = added = _Request(id, request, self._clock())
@@ -114,14 +114,12 @@ class BatchedEngine:
     def stats(self) -> Stats:
         return Stats(running=len(self._requests), waiting=len(self._queue) + len(self._new))
 
-    def _listen(self, tick: Tick) -> Tick:
-        def listen(events: Step) -> frozenset[int]:
-            left = tick(events)
-            for id in left:  # their message itself is read when the batch is over, and then there may be no such id
-                self.cancel(id)
-            return left
-
-        return listen
+    def _hear(self, events: Step) -> frozenset[int]:
+        """The worker's tick. Whoever left in the middle of a batch gets no answer, whatever the model returns."""
+        left = self._tick(events)
+        for id in left:
+            self.cancel(id)
+        return left
 
     def _leave(self, events: list[tuple[int, EngineEvent]]) -> None:
         left = [request for request in self._requests.values() if request.is_cancelled]
@@ -161,7 +159,7 @@ class BatchedEngine:
 
     def _predict(self, items: list[Item]) -> Sequence[Any | Failed]:
         try:
-            return self._model.predict(items, self._tick)
+            return self._model.predict(items, self._hear)
         except Exception as error:
             if len(items) == 1:
                 return [_failed(error, "The model could not compute this request.")]
