@@ -59,7 +59,10 @@ def read_array(path: Path) -> Any:
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"the voice {path.name} has more than {MAX_BYTES} bytes")
     # Mapped: a head that promises more numbers than the file has is refused before memory is taken for them.
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except EOFError:
+        raise ValueError(f"the voice {path.name} is empty") from None
     if not isinstance(mapped, np.ndarray) or mapped.dtype.kind not in "iuf":
         raise ValueError(f"the voice {path.name} holds no numbers")
     return np.array(mapped)
