@@ -37,12 +37,13 @@ class Classifier:
             self._extractor, "max_length"
         )
         self._is_masked = bool(getattr(self._extractor, "return_attention_mask", False))
+        self._pulse = pulse
         pulse.watch(self._model)
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:
         work = request.work
         assert isinstance(work, ClassifySound)  # pipelines_audio has looked
-        samples = open_sound(request, work.sound, self._rate, MAX_SECONDS)
+        samples = open_sound(request, work.sound, self._rate, MAX_SECONDS, self._pulse.answer)
         seconds = len(samples) / self._rate
         samples = with_length(samples, int(SHORTEST * self._rate))
         kind = None if self._is_fixed or self._is_masked else len(samples)

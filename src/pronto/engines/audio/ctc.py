@@ -36,13 +36,14 @@ class Ctc:
         # Without a mask, silence that fills up a shorter one would be heard as a part of it.
         self._is_masked = bool(getattr(self._extractor, "return_attention_mask", False))
         self._cut = Cut(self._aligned(WINDOW), self._aligned(STRIDE))
+        self._pulse = pulse
         pulse.watch(self._model)
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:
         work = request.work
         assert isinstance(work, Transcribe)  # pipelines_audio has looked
         _check(work)
-        samples = open_sound(request, work.sound, self._rate)
+        samples = open_sound(request, work.sound, self._rate, beat=self._pulse.answer)
         seconds = len(samples) / self._rate
         windows = self._cut.windows(with_length(samples, int(SHORTEST * self._rate)), self._rate)
         return [

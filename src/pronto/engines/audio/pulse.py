@@ -36,6 +36,13 @@ class Pulse:
         """How far it has come, to be told at the next look."""
         self._progress = Progress(done, total, unit=unit, stage=stage)
 
+    def answer(self) -> None:
+        """Say that the worker is alive while a request is read; who has left meanwhile is heard of later."""
+        now = self._clock()
+        if now - self._last >= EVERY:
+            self._last = now
+            self._tick(())
+
     def beat(self) -> None:
         """Raises Left."""
         now = self._clock()

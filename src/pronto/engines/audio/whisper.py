@@ -61,19 +61,22 @@ class Whisper:
         self._languages: dict[str, int] = dict(getattr(config, "lang_to_id", None) or {})
         if not getattr(config, "is_multilingual", bool(self._languages)):
             self._languages = {}
+        self._is_english = getattr(config, "is_multilingual", None) is False
         vocabulary = self._tokenizer.get_vocab()
         self._silent = next((vocabulary[token] for token in _SILENT if token in vocabulary), None)
         self._rate: int = self._extractor.sampling_rate
         self._precision: float = self._extractor.chunk_length / self._model.config.max_source_positions
         self._cut = Cut(int(WINDOW * self._rate), int(STRIDE * self._rate))
+        self._pulse = pulse
         pulse.watch(self._model.model.encoder, self._model.model.decoder)
+        self._model.model.encoder.register_forward_hook(_check_numbers)
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:
         work = request.work
         assert isinstance(work, Transcribe)  # pipelines_audio has looked
         prompt, language = self._prompt(work), self._language(work)
         self._check(work, 0 if prompt is None else len(prompt))
-        samples = open_sound(request, work.sound, self._rate)
+        samples = open_sound(request, work.sound, self._rate, beat=self._pulse.answer)
         windows = self._cut.windows(samples, self._rate)
         recording = Recording(work, len(samples) / self._rate, windows[0].samples)
         recording.language, recording.prompt = language, prompt
@@ -106,7 +109,7 @@ class Whisper:
             precision=self._precision,
             rate=self._rate,
             seconds=recording.seconds,
-            language=_name("<|en|>" if work.translate or not self._languages else recording.language),
+            language=_name("<|en|>" if work.translate or self._is_english else recording.language),
         )
         heard = [each for _, each in values]
         tokens = sum(len(each.tokens) for each in heard)
@@ -220,7 +223,8 @@ class Whisper:
         # The first is a sign that a prompt follows; of a long one its end counts.
         import torch
 
-        return ids if len(ids) <= MAX_PROMPT else torch.cat((ids[:1], ids[1 - MAX_PROMPT :]))
+        most = min(MAX_PROMPT, self._model.config.max_target_positions // 2 - 4)
+        return ids if len(ids) <= most else torch.cat((ids[:1], ids[1 - most :]))
 
     def _check(self, work: Transcribe, prompt: int) -> None:
         if work.translate and not self._languages:
@@ -232,6 +236,12 @@ class Whisper:
         room = self._model.config.max_target_positions - prompt - 4
         if work.max_new_tokens is not None and work.max_new_tokens > room:
             raise InvalidInput(f"`max_new_tokens` must be <= {room}. Given: {work.max_new_tokens}", "max_new_tokens")
+
+
+def _check_numbers(module: Any, inputs: Any, outputs: Any) -> None:
+    """Words made of what is no number would look like any others."""
+    if not bool(outputs[0].isfinite().all()):
+        raise FloatingPointError("the encoder's output is not finite")
 
 
 def _times(segments: Sequence[dict[str, Any]]) -> list[float]:

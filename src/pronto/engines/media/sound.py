@@ -1,7 +1,7 @@
 """Sound from the bytes of a request: mono float32 at the rate that a model wants, within bounds. Needs soundfile."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pronto.core.errors import InvalidInput
@@ -23,8 +23,14 @@ class Unreadable(Exception):
     """The codec cannot make sense of the bytes."""
 
 
-def open_sound(request: InferenceRequest, media: Media, rate: int, most: float = MAX_SECONDS) -> Any:
-    """A float32 array of mono samples at `rate` Hz, at least one.
+def open_sound(
+    request: InferenceRequest,
+    media: Media,
+    rate: int,
+    most: float = MAX_SECONDS,
+    beat: Callable[[], None] | None = None,
+) -> Any:
+    """A float32 array of mono samples at `rate` Hz, at least one. `beat` is called for each block that was decoded.
 
     Raises InvalidInput for what is no sound, is cut off, empty, or longer than `most` seconds. What says its length is
     refused before it is decoded, everything else as soon as it is too long.
@@ -33,7 +39,7 @@ def open_sound(request: InferenceRequest, media: Media, rate: int, most: float =
 
     field, data = media.name or "inputs", bytes_of(request, media)
     try:
-        parts = list(_bounded(_blocks(data, rate, most, field), rate, most, field))
+        parts = list(_bounded(_beating(_blocks(data, rate, most, field), beat), rate, most, field))
     except (Unreadable, FfmpegFailed):
         raise _unreadable(field) from None
     samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -109,6 +115,13 @@ def _by_ffmpeg(data: bytes, demuxer: str, rate: int, most: float, field: str) ->
             field,
         )
     return decoded(data, demuxer, rate, most + 1)
+
+
+def _beating(blocks: Iterable[Any], beat: Callable[[], None] | None) -> Iterator[Any]:
+    for block in blocks:
+        if beat is not None:
+            beat()
+        yield block
 
 
 def _bounded(blocks: Iterable[Any], rate: int, most: float, field: str) -> Iterator[Any]:
