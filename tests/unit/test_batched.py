@@ -147,6 +147,25 @@ def test_a_cancelled_request_ends_with_one_done(engine: BatchedEngine, steps: in
     assert scores([event for id, event in early if id == 2] or events[2]) == [1.0]
 
 
+def test_who_leaves_in_the_middle_of_a_batch_ends_with_one_done_and_the_others_with_their_answers(
+    model: Lengths,
+) -> None:
+    engine = BatchedEngine(model)
+    asked = Model(id="a/b", task=Task.TEXT_CLASSIFICATION, engine="x", source=Source(folder="x"), revision="r")
+    engine.load(asked, Device(), lambda _: frozenset({1}))
+
+    def predict(items: Sequence[Item], tick: Tick) -> Sequence[Any]:
+        left = tick(())
+        return [Failed("generation", "nobody waits") if item.owner in left else 1.0 for item in items]
+
+    model.predict = predict  # type: ignore[method-assign]  # a predict that looks at its tick
+    engine.add(1, ask("a"))
+    engine.add(2, ask("b"))
+    events = run(engine)
+    assert [type(event) for event in events[1]] == [Done]
+    assert scores(events[2]) == [1.0]
+
+
 def test_many_requests_end_exactly_once(engine: BatchedEngine) -> None:
     for id in range(1, 60):
         engine.add(id, ask("a" * (id % 7 + 1)))

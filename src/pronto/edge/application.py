@@ -34,6 +34,8 @@ from pronto.wire.openai.embeddings import EmbeddingDialect
 from pronto.wire.openai.images import ImagesDialect
 from pronto.wire.openai.rerank import RerankDialect
 from pronto.wire.openai.responses import ResponsesDialect
+from pronto.wire.openai.speech import SpeechDialect
+from pronto.wire.openai.transcriptions import TranscriptionDialect
 from pronto.wire.tei.dialect import TeiDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
@@ -166,6 +168,9 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         "openai-rerank": RerankDialect(),
         "tei": TeiDialect(),
         "openai-images": ImagesDialect(bounds.images),
+        "openai-speech": SpeechDialect(),
+        "openai-transcriptions": TranscriptionDialect(translates=False),
+        "openai-translations": TranscriptionDialect(translates=True),
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
     inference = Inference(rooms, dialects)

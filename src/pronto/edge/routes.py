@@ -75,6 +75,22 @@ def _openai_images(prefix: str) -> tuple[Route, ...]:
     )
 
 
+def _openai_audio(prefix: str) -> tuple[Route, ...]:
+    """OpenAI's routes for sound beneath the same addresses."""
+    return tuple(
+        Route(
+            name=f"openai-{name}",
+            method="POST",
+            path=f"{prefix}/v1/audio/{name}",
+            dialect=f"openai-{name}",
+            task=task,
+            reads_model=True,
+            summary=summary,
+        )
+        for name, task, summary in _AUDIO
+    )
+
+
 def _anthropic(name: str, path: str, summary: str) -> Route:
     route = _post(name, path, "anthropic", summary, Task.TEXT_GENERATION)
     return msgspec.structs.replace(route, takes_api_key=True, reads_model=True)
@@ -146,6 +162,11 @@ _IMAGES = (
     ("openai-image-edits", "edits", Task.IMAGE_TO_IMAGE, "Change an image, or a part of it, in OpenAI's format."),
     ("openai-image-variations", "variations", Task.IMAGE_TO_IMAGE, "Change an image freely, in OpenAI's format."),
 )
+_AUDIO = (
+    ("speech", Task.TEXT_TO_SPEECH, "Say a text in a voice, in OpenAI's format."),
+    ("transcriptions", Task.AUTOMATIC_SPEECH_RECOGNITION, "The words of a recording, in OpenAI's format."),
+    ("translations", Task.AUTOMATIC_SPEECH_RECOGNITION, "The words of a recording in English, in OpenAI's format."),
+)
 _TOKENIZE = "The tokens of a prompt."
 _CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
 _MESSAGES = "Answer a conversation, in the format of Anthropic."
@@ -170,6 +191,9 @@ TABLE: tuple[Route, ...] = (
     *_openai_images("/models/{id}"),
     *_openai_images("/hf-inference/models/{id}"),
     *_openai_images("/hf-inference"),
+    *_openai_audio(""),
+    *_openai_audio("/models/{id}"),
+    *_openai_audio("/hf-inference/models/{id}"),
     _get("root", "/", "Health of the server; a page for browsers."),
     _get("models", "/models", "The models that are served, with their states."),
     _get("model", "/models/{id}", "One model and its state."),

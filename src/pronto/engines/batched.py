@@ -168,14 +168,14 @@ class BatchedEngine:
 
     def _take(self, waiting: _Waiting, value: Any, events: list[tuple[int, EngineEvent]]) -> None:
         request = waiting.request
-        if request.id not in self._requests:
-            return  # another of its items failed
+        if request.id not in self._requests or request.is_cancelled:
+            return  # another of its items failed, or nobody waits for it: the next step says so
         if isinstance(value, Failed):
             self._end(request, value, events)
             return
         request.values[waiting.index] = value
         request.left -= 1
-        if not request.left and not request.is_cancelled:
+        if not request.left:
             self._join(request, events)
 
     def _join(self, request: _Request, events: list[tuple[int, EngineEvent]]) -> None:

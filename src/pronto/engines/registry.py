@@ -22,6 +22,8 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TEXT = frozenset({Task.TEXT_GENERATION})
+_SPEAKING = frozenset({Task.TEXT_TO_SPEECH, Task.TEXT_TO_AUDIO})
+_HEARING = frozenset({Task.AUTOMATIC_SPEECH_RECOGNITION, Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO})
 
 ENTRIES = {
     entry.name: entry
@@ -90,6 +92,9 @@ ENTRIES = {
             target="pronto.engines.openvino_export:ExportEngine",
             tasks=frozenset({Task.EXPORT}),
         ),
+        EngineEntry(name="bark", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING),
+        EngineEntry(name="text-to-audio", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING),
+        EngineEntry(name="pipelines-audio", target="pronto.engines.pipelines_audio:make_engine", tasks=_HEARING),
         EngineEntry(name="pull", target="pronto.engines.pull:PullEngine", tasks=frozenset({Task.PULL})),
     )
 }

@@ -8,7 +8,9 @@ from pronto.core.tasks import Task
 from pronto.wire import faults
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.hf import (
+    audio,
     images,
+    speech,
     table_questions,
     table_rows,
     text_classification,
@@ -39,6 +41,8 @@ FORMATS: dict[Task, TaskFormat] = {
     **table_rows.FORMATS,
     **vectors.FORMATS,
     **images.FORMATS,
+    **audio.FORMATS,
+    **speech.FORMATS,
 }
 
 _Key = tuple[Task, Task | None, bytes, str | None, str | None, str | None]
