@@ -16,6 +16,7 @@ from pronto.core.labels import Labels
 from pronto.core.plan import Standing
 from pronto.core.request import Grammar, Sampling, Thinking
 from pronto.core.vector_work import VectorValue
+from pronto.core.vision_work import VisionValue
 
 
 class FinishReason(StrEnum):
@@ -122,7 +123,7 @@ class Completed(msgspec.Struct, frozen=True, tag="completed"):
     note: str = ""
 
 
-TaskValue = Labels | VectorValue | ImageValue | AudioValue
+TaskValue = Labels | VectorValue | ImageValue | AudioValue | VisionValue
 Value = Prepared | Completed | Tokenized | TaskValue
 
 

@@ -13,7 +13,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An engine that a catalog entry can name, or that the house uses for itself."""
 
     name: str
-    target: str  # module:class
+    target: str  # module:class, or a function that makes the engine
     tasks: frozenset[Task]
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
@@ -21,6 +21,11 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TEXT = frozenset({Task.TEXT_GENERATION})
+_VISION = frozenset(
+    {Task.IMAGE_CLASSIFICATION, Task.ZERO_SHOT_IMAGE_CLASSIFICATION, Task.OBJECT_DETECTION, Task.IMAGE_SEGMENTATION}
+    | {Task.DEPTH_ESTIMATION, Task.IMAGE_TO_TEXT, Task.VISUAL_QUESTION_ANSWERING, Task.DOCUMENT_QUESTION_ANSWERING}
+    | {Task.IMAGE_FEATURE_EXTRACTION}
+)
 
 ENTRIES = {
     entry.name: entry
@@ -40,6 +45,7 @@ ENTRIES = {
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
         ),
+        EngineEntry(name="transformers-vision", target="pronto.engines.pipelines_vision:make", tasks=_VISION),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
             name="openvino-grammar",
