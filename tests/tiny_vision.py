@@ -226,7 +226,7 @@ def blip_vqa(folder: Path) -> Path:
 
 
 def vit_gpt2(folder: Path) -> Path:
-    from transformers import GPT2Config, ViTConfig, VisionEncoderDecoderConfig, VisionEncoderDecoderModel
+    from transformers import GPT2Config, VisionEncoderDecoderConfig, VisionEncoderDecoderModel, ViTConfig
 
     tokenizer = letter_tokenizer(["<|endoftext|>"], bos="<|endoftext|>", eos="<|endoftext|>")
     decoder = GPT2Config(
@@ -247,8 +247,14 @@ def _set_ends(model, *, start: int, end: int, pad: int) -> None:
 
 
 def donut(folder: Path) -> Path:
-    from transformers import DonutImageProcessor, DonutProcessor, DonutSwinConfig, MBartConfig
-    from transformers import VisionEncoderDecoderConfig, VisionEncoderDecoderModel
+    from transformers import (
+        DonutImageProcessor,
+        DonutProcessor,
+        DonutSwinConfig,
+        MBartConfig,
+        VisionEncoderDecoderConfig,
+        VisionEncoderDecoderModel,
+    )
 
     tags = ["<s_docvqa>", "<s_question>", "</s_question>", "<s_answer>", "</s_answer>"]
     tokenizer = letter_tokenizer(["<pad>", "<s>", "</s>", *tags], bos="<s>", eos="</s>")

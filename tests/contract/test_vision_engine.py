@@ -28,9 +28,8 @@ from pronto.engines.base import Failed
 from tests.contract.vision_scenes import Zoo, media
 from tests.tiny_vision import picture
 
-WORDS = tuple(
-    Word(text, (at * 60, 10, at * 60 + 50, 30)) for at, text in enumerate("invoice date total name of cat".split())
-)
+PAGE = ("invoice", "date", "total", "name", "of", "cat")
+WORDS = tuple(Word(text, (at * 60, 10, at * 60 + 50, 30)) for at, text in enumerate(PAGE))
 LABELS = ("cat", "a dog", "bird house")
 SHORT = Decoding(max_new_tokens=8)
 Ask = Callable[[Any], Work]

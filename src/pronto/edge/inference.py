@@ -15,9 +15,11 @@ from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.errors import ClientLeft, internal
 from pronto.edge.idempotency import HEADER, REPLAYED, Recording, Repeats, is_final, repeatable
+from pronto.edge.media_input import MediaInput
 from pronto.edge.ports import Rooms
 from pronto.edge.routes import Match
 from pronto.edge.running import Running
+from pronto.edge.spool import Kept, Uploads
 from pronto.edge.streaming import Outcome, Stream, Wire, collect, send_whole
 from pronto.gateway.several import serve_several
 from pronto.observe import logger
@@ -39,7 +41,7 @@ class Exchange:
     # fmt: off
     __slots__ = (
         "account", "account_id", "began", "error", "extra", "headers", "is_carried_on", "match", "model", "outcome",
-        "receive", "request_id", "send", "since", "status",
+        "receive", "request_id", "send", "since", "status", "upload", "uploads",
     )
     # fmt: on
 
@@ -56,6 +58,8 @@ class Exchange:
         self.error: ProntoError | None = None  # instead of an answer
         self.outcome = Outcome()
         self.is_carried_on = False
+        self.uploads: Uploads | None = None  # files that are held until the answer is over
+        self.upload: Kept | None = None  # the body, where it is one of them
 
     @property
     def is_started(self) -> bool:
@@ -83,6 +87,7 @@ class Inference:
         settings = rooms.settings
         account_bytes = settings.account_answers_mb * 2**20
         self._repeats = Repeats(rooms.answers, ttl=settings.idempotency_ttl, account_bytes=account_bytes, now=time.time)
+        self._media = MediaInput(settings)
         self._max_body = settings.max_body_kb * 1000
         self._max_media = max(self._max_body, settings.max_media_mb * 1_000_000)
         self._body_timeout = settings.body_timeout
@@ -109,13 +114,24 @@ class Inference:
             self._finish(exchange, "dropped")
         except Exception as error:
             await self._refuse(exchange, dialect, internal(error, exchange.request_id))
+        finally:
+            if exchange.uploads is not None:
+                exchange.uploads.close()
 
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
         model = match.model or self._default(match)
         task = match.task or models.task_of(model)
-        limit = self._max_media if task in MEDIA_TASKS else self._max_body
-        body = await read_body(exchange.receive, exchange.headers, limit, self._body_timeout)
+        body = b""
+        if task in MEDIA_TASKS:
+            exchange.uploads = Uploads(self._media.spool)
+            read = await self._media.read(exchange.receive, exchange.headers, self._max_media, exchange.uploads)
+            if isinstance(read, Kept):
+                exchange.upload = read
+            else:
+                body = read
+        else:
+            body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
         return Raw(
             request_id=exchange.request_id,
             route=match.route.name,
@@ -138,7 +154,8 @@ class Inference:
     async def _answer_once(self, exchange: Exchange, dialect: Dialect, caller: Caller, raw: Raw) -> None:
         """The answer that is kept for the request's key, or a new one that will be."""
         target = (exchange.match.route.path, raw.model, raw.task)
-        asked = repeatable(caller, target, exchange.headers, raw.body)
+        body = raw.body if exchange.upload is None else exchange.upload.digest.encode()
+        asked = repeatable(caller, target, exchange.headers, body)
         kept = await self._repeats.enter(asked)
         if kept is not None:
             await self._replay(exchange, kept)
@@ -168,7 +185,10 @@ class Inference:
             self._log(exchange, "replayed", time.perf_counter() - exchange.began)
 
     async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, raw: Raw) -> None:
-        call = dialect.decode(raw)
+        if exchange.uploads is None:
+            call = dialect.decode(raw)
+        else:
+            call = await self._media.decode(dialect.decode, raw, exchange.upload, exchange.uploads)
         exchange.model = call.request.model
         encoder, outcome = dialect.encoder(call), exchange.outcome
         events = self._events(caller, call)

@@ -1,6 +1,7 @@
 """Images from the bytes of a request, checked before they are decoded, and back to bytes. Needs Pillow."""
 
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 from pronto.core.errors import InvalidInput
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 40_000_000
+MAX_RATIO = 50  # of the longer side to the shorter: models scale by the shorter one, and a line would become huge
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _NAMES = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 
@@ -25,22 +27,40 @@ def open_image(request: InferenceRequest, media: Media) -> "Image":
 
     field = media.name or "inputs"
     try:
-        image = Image.open(io.BytesIO(bytes_of(request, media)), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise InvalidInput(
-                f"`{field}` has {image.width} x {image.height} pixels; at most {MAX_PIXELS // 10**6} million are read. "
-                "Please send a smaller image.",
-                field,
-            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound below is a tighter one
+            image = Image.open(io.BytesIO(bytes_of(request, media)), formats=FORMATS)
+        _check_size(image.width, image.height, field)
         return ImageOps.exif_transpose(image).convert("RGB")
     except InvalidInput:
         raise
+    except Image.DecompressionBombError:
+        raise _too_many(field, "far too many") from None
     except Exception:
         raise InvalidInput(
             f"`{field}` is not an image that can be read, or a part of it is missing. "
             f"Please send one of {', '.join(FORMATS)}.",
             field,
         ) from None
+
+
+def _check_size(width: int, height: int, field: str) -> None:
+    """From the file's head, before anything is decoded. Raises InvalidInput."""
+    if width * height > MAX_PIXELS:
+        raise _too_many(field, f"{width} x {height}")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise InvalidInput(
+            f"`{field}` has {width} x {height} pixels. Please send an image that is less of a line: one side may be at "
+            f"most {MAX_RATIO} times the other.",
+            field,
+        )
+
+
+def _too_many(field: str, pixels: str) -> InvalidInput:
+    return InvalidInput(
+        f"`{field}` has {pixels} pixels; at most {MAX_PIXELS // 10**6} million are read. Please send a smaller image.",
+        field,
+    )
 
 
 def write_image(image: "Image", type: str) -> MadeMedia:

@@ -57,7 +57,7 @@ def load_model(auto: str, folder: Path) -> Any:
 class OneImage:
     """A Head whose requests hold one image each. A task says which work it takes, and fills in `read` and `write`."""
 
-    work: ClassVar[type]
+    work: ClassVar[Any]
     auto: ClassVar[str]
 
     def load(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ class OneImage:
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:
         work: Any = request.work
-        if type(work) is not self.work:
+        if not isinstance(work, self.work):
             raise InvalidInput(f"This model does not take requests for {request.task}.")
         self.check(work)
         image = open_image(request, work.image)

@@ -42,8 +42,8 @@ class ReadingWords:
             raise InvalidInput(f"This model does not take requests for {request.task}.")
         if not work.words:
             raise InvalidInput(
-                "`word_boxes` is missing. This model does not read the picture itself: please send the words that stand "
-                'on it, each with its box from 0 to 1000, as [["word", [left, top, right, bottom]], ...].',
+                "`word_boxes` is missing. This model does not read the picture itself: please send the words that "
+                'stand on it, each with its box from 0 to 1000, as [["word", [left, top, right, bottom]], ...].',
                 "word_boxes",
             )
         open_image(request, work.image)  # it must be one, though the words say all that the model needs

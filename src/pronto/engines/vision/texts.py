@@ -92,8 +92,8 @@ class Writing(OneImage):
         asked = work.decoding.max_new_tokens or 1
         if read + asked >= self._places:
             raise InvalidInput(
-                f"This model has room for {self._places} tokens: {read} are read, so `max_new_tokens` must be less than "
-                f"{self._places - read}.",
+                f"This model has room for {self._places} tokens: {read} are read, so `max_new_tokens` must be less "
+                f"than {self._places - read}.",
                 "max_new_tokens",
             )
 

@@ -48,7 +48,7 @@ class HfDialect:
         task = FORMATS.get(raw.task)
         if task is None:
             raise InvalidInput(f"The task {raw.task} is not served by this version of Pronto.")
-        if len(raw.body) > REMEMBERED_BODY:
+        if len(raw.body) > REMEMBERED_BODY or raw.upload is not None:
             return task, task.read(raw, self._bounds)
         # All that a format reads. The same request again, which a kept answer serves, is read once.
         headers = raw.headers

@@ -1,7 +1,7 @@
-"""Bodies of requests with an image: the image and the question at all the places where clients put them. Knows no task."""
+"""Bodies of requests with an image: image and question at all places where clients put them. Knows no task."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,8 @@ from pronto.core.vision_work import Decoding, Word
 from pronto.wire.base import Raw
 from pronto.wire.json_body import convert
 from pronto.wire.media import MediaBody, media_from_text, read_media
+
+_Number = TypeVar("_Number", int, float)
 
 MAX_LABELS = 256
 MAX_LABEL = 512  # characters
@@ -105,7 +107,7 @@ def read_image(raw: Raw) -> ImageBody:
     return ImageBody(image=media, question=question, parameters=parameters, body=body)
 
 
-def within(name: str, value: Any, least: float, most: float) -> Any:
+def within(name: str, value: _Number | None, least: float, most: float) -> _Number | None:
     """The value where it is between the bounds, or None. Raises InvalidInput."""
     if value is not None and not least <= value <= most:
         raise InvalidInput(f"`{name}` must be between {least} and {most}. Given: {value}", name)
