@@ -10,7 +10,39 @@ from pronto.core.errors import InvalidInput
 from pronto.edge.address_rules import is_allowed, is_public
 from pronto.edge.fetch import Fetcher
 
-PRIVATE = ["127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "192.0.0.8", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1", "localhost", "1"]
+PRIVATE = [
+    "127.0.0.1",
+    "127.8.8.8",
+    "10.0.0.1",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "0.0.0.0",
+    "100.64.0.1",
+    "192.0.0.8",
+    "192.0.2.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "::",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fc00::1",
+    "fd12::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::a00:1",
+    "2002:7f00:1::",
+    "2001:0:7f00:1::",
+    "2001:db8::1",
+    "localhost",
+    "1",
+]
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -113,7 +145,20 @@ async def test_a_server_that_says_nothing_is_left():
     assert "within 0.2 seconds" in await refusal(OK + b"Content-Length: 5\r\n\r\nhe", ends=False, seconds=0.2)
 
 
-NOT_ALLOWED = ["ftp://good.example/a", "file:///etc/passwd", "http://", "http://good.example:8080/", "http://good.example:x/", "http://me:secret@good.example/", "http://bad.example/", "http://good.example.bad.example/", "http://127.0.0.1/", "http://[::1]/", "http://2130706433/", "http://[good.example/"]
+NOT_ALLOWED = [
+    "ftp://good.example/a",
+    "file:///etc/passwd",
+    "http://",
+    "http://good.example:8080/",
+    "http://good.example:x/",
+    "http://me:secret@good.example/",
+    "http://bad.example/",
+    "http://good.example.bad.example/",
+    "http://127.0.0.1/",
+    "http://[::1]/",
+    "http://2130706433/",
+    "http://[good.example/",
+]
 
 
 @pytest.mark.parametrize("url", NOT_ALLOWED)

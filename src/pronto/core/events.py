@@ -99,6 +99,7 @@ class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
     stop_ids: tuple[int, ...] = ()
     tool_style: str | None = None
     thinking: Thinking | None = None
+    text: str | None = None  # the conversation as text, where it was asked for
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):

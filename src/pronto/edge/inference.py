@@ -8,12 +8,13 @@ from typing import Any
 from pronto.core.errors import ModelNotFound, ProntoError
 from pronto.core.events import Step
 from pronto.core.identity import Caller
+from pronto.core.media import media_in
 from pronto.core.plan import Standing
 from pronto.core.request import InferenceRequest
 from pronto.core.tasks import MEDIA_TASKS, Task
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
-from pronto.edge.errors import ClientLeft, internal
+from pronto.edge.errors import ClientLeft, internal, too_large
 from pronto.edge.idempotency import HEADER, REPLAYED, Recording, Repeats, is_final, repeatable
 from pronto.edge.media_input import MediaInput
 from pronto.edge.ports import Rooms
@@ -33,6 +34,12 @@ log = logger("edge")
 
 # Clients post a conversation to the very address that they were given as a model.
 _OPEN_TO_CHAT = ("hf", "tgi-root")
+_CHATTING = (Task.TEXT_GENERATION, Task.IMAGE_TEXT_TO_TEXT)
+_CHATS = frozenset({"openai-chat", "anthropic", "ollama"})  # dialects whose messages may have images
+
+
+def _is_open_to_chat(raw: Raw) -> bool:
+    return raw.route in _OPEN_TO_CHAT and raw.task in _CHATTING
 
 
 class Exchange:
@@ -102,7 +109,7 @@ class Inference:
             caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account, exchange.account_id = caller.account, caller.account_id
             raw = await self._read(exchange)
-            if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):
+            if _is_open_to_chat(raw) and is_chat(raw.body):
                 dialect = self._dialects["openai-chat"]
             if HEADER in exchange.headers:
                 await self._answer_once(exchange, dialect, caller, raw)
@@ -123,7 +130,7 @@ class Inference:
         model = match.model or self._default(match)
         task = match.task or models.task_of(model)
         body = b""
-        if task in MEDIA_TASKS:
+        if self._may_bring_media(exchange, task):
             exchange.uploads = Uploads(self._media.spool)
             read = await self._media.read(exchange.receive, exchange.headers, self._max_media, exchange.uploads)
             if isinstance(read, Kept):
@@ -142,6 +149,27 @@ class Inference:
             body=body,
             now=int(time.time()),
         )
+
+    def _may_bring_media(self, exchange: Exchange, task: Task) -> bool:
+        """Also of conversations, where a model is there that sees."""
+        if task in MEDIA_TASKS:
+            return True
+        return exchange.match.route.dialect in _CHATS and self._gateway.models.sees_images()
+
+    async def _decode(self, exchange: Exchange, dialect: Dialect, raw: Raw, uploads: Uploads) -> tuple[Dialect, Call]:
+        """A body that may hold files, or be one. Raises TooLarge for a long text without any."""
+        used = [dialect]
+
+        def decode(whole: Raw) -> Call:
+            if _is_open_to_chat(whole) and is_chat(whole.body):
+                used[0] = self._dialects["openai-chat"]
+            return used[0].decode(whole)
+
+        call = await self._media.decode(decode, raw, exchange.upload, uploads)
+        size = exchange.upload.size if exchange.upload is not None else len(raw.body)
+        if size > self._max_body and not media_in(call.request.work):
+            raise too_large(self._max_body)
+        return used[0], call
 
     def _default(self, match: Match) -> str:
         try:
@@ -188,7 +216,7 @@ class Inference:
         if exchange.uploads is None:
             call = dialect.decode(raw)
         else:
-            call = await self._media.decode(dialect.decode, raw, exchange.upload, exchange.uploads)
+            dialect, call = await self._decode(exchange, dialect, raw, exchange.uploads)
         exchange.model = call.request.model
         encoder, outcome = dialect.encoder(call), exchange.outcome
         events = self._events(caller, call)

@@ -46,6 +46,12 @@ ENTRIES = {
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
         ),
         EngineEntry(name="transformers-vision", target="pronto.engines.pipelines_vision:make", tasks=_VISION),
+        EngineEntry(
+            name="transformers-vlm",
+            target="pronto.engines.transformers_vlm:VlmEngine",
+            tasks=frozenset({Task.IMAGE_TEXT_TO_TEXT}),
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
+        ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
             name="openvino-grammar",

@@ -90,6 +90,10 @@ class Models:
     def task_of(self, name: str) -> Task:
         return self._catalog.resolve(name, None).task
 
+    def sees_images(self) -> bool:
+        """Whether there is a model that takes images in conversations."""
+        return any(model.task is Task.IMAGE_TEXT_TO_TEXT for model in self._catalog.list())
+
     def default(self) -> str:
         """The model of routes that name none. Raises ModelNotFound with a sentence for the operator."""
         chosen = self._default or self._catalog.default
