@@ -83,6 +83,10 @@ def test_the_same_answer_under_every_address_and_in_every_dialect(house):
         status, answer = chat(house, asked, path)
         assert (status, answer["choices"][0]["message"]["content"]) == (200, expected)
     image = encoded(picture(1))
+    parameters = {"max_new_tokens": 6}
+    for body in ({"inputs": {"text": "what is this?", "image": image}}, {"inputs": "what is this?", "image": image}):
+        status, _, text = post(house.url, f"/models/{MODEL}", body | {"parameters": parameters}, house.token)
+        assert (status, json.loads(text)) == (200, [{"generated_text": expected}])
     source = {"type": "base64", "media_type": "image/png", "data": image}
     blocks = [{"type": "image", "source": source}, {"type": "text", "text": "what is this?"}]
     body = {"model": MODEL, "messages": [{"role": "user", "content": blocks}]} | BOUNDS

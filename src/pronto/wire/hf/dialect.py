@@ -7,7 +7,7 @@ from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
 from pronto.wire import faults
 from pronto.wire.base import Call, Encoder, Raw, Response
-from pronto.wire.hf import text_generation, vision
+from pronto.wire.hf import image_chat, text_generation, vision
 from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.options import read_options
 from pronto.wire.text_request import Bounds
@@ -17,6 +17,7 @@ REMEMBERED_BODY = 4096  # bytes
 
 FORMATS: dict[Task, TaskFormat] = {
     **text_generation.FORMATS,
+    **image_chat.FORMATS,
     **vision.FORMATS,
 }
 
