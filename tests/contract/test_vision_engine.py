@@ -25,7 +25,7 @@ from pronto.core.vision_work import (
     Word,
 )
 from pronto.engines.base import Failed
-from tests.contract.vision_scenes import Zoo, media
+from tests.contract.vision_scenes import Bench, Zoo, media
 from tests.tiny_vision import picture
 
 PAGE = ("invoice", "date", "total", "name", "of", "cat")
@@ -226,6 +226,26 @@ def test_a_caption_is_what_the_model_generates(zoo):
     bench = zoo.bench("blip", Task.IMAGE_TO_TEXT)
     assert bench.run(CaptionImage(image=media(7), decoding=SHORT))[0].texts == (text.strip(),)
     assert bench.done(CaptionImage(image=media(7), decoding=SHORT)).usage == Usage(0, 8, images=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "work"),
+    [
+        ("vit", Task.IMAGE_CLASSIFICATION, ClassifyImage(image=media(1))),
+        ("detr", Task.OBJECT_DETECTION, DetectObjects(image=media(1))),
+        ("clip", Task.ZERO_SHOT_IMAGE_CLASSIFICATION, MatchLabels(image=media(1), labels=("a", "b"))),
+        ("dpt", Task.DEPTH_ESTIMATION, EstimateDepth(image=media(1))),
+    ],
+)
+def test_an_answer_that_is_not_finite_is_a_failure(zoo, name, task, work):
+    from safetensors.torch import load_file, save_file
+
+    folder = zoo.copy(name)
+    weights = {name: tensor * float("nan") for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (failed,) = Bench(folder, task).run(work)
+    assert isinstance(failed, Failed)
+    assert (failed.kind, "not finite" in failed.message) == ("generation", True)
 
 
 def test_a_sampled_text_follows_its_seed(zoo):

@@ -1,5 +1,6 @@
 """Runs the engine of images in the tests' own process, over tiny models that are built once."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ class Zoo:
     def folder(self, name: str) -> Path:
         folder = self._base / name
         return folder if folder.exists() else build(name, folder)
+
+    def copy(self, name: str) -> Path:
+        """A folder of its own, to be spoilt."""
+        return Path(shutil.copytree(self.folder(name), self._base / f"{name}-copy"))
 
     def bench(self, name: str, task: Task) -> "Bench":
         key = (name, task)

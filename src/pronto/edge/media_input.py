@@ -24,11 +24,15 @@ MAX_FETCHED = 8  # of those, by URL
 DECODERS = 2  # large documents that are taken apart at once: each is whole in memory then
 
 
+def uploads_folder(settings: Settings) -> Path:
+    return settings.data_dir / "run" / "uploads"
+
+
 class MediaInput:
     """One for the server. `seconds` is what a body may take to come in."""
 
     def __init__(self, settings: Settings, fetcher: Fetcher | None = None) -> None:
-        self.spool = Spool(settings.data_dir / "run" / "uploads", settings.uploads_mb * 1_000_000)
+        self.spool = Spool(uploads_folder(settings), settings.uploads_mb * 1_000_000)
         self._most = settings.max_media_mb * 1_000_000
         self._seconds = settings.body_timeout
         self._fetcher = fetcher or Fetcher(settings.fetch_hosts, most_bytes=self._most, seconds=settings.fetch_timeout)

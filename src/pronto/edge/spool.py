@@ -25,15 +25,19 @@ class Kept(msgspec.Struct, frozen=True):
     head: bytes = b""
 
 
+def empty(folder: Path) -> None:
+    """Remove what a server that crashed has left there. The caller holds the lock of the data directory."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Spool:
-    """The folder. What a server that crashed has left there is removed at the first use, and at the start."""
+    """The folder. It is made at the first use; whoever starts the server empties it before that."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder, self._most = folder, most_bytes
         self._lock = threading.Lock()  # files are written from threads, too
         self._held: dict[str, int] = {}  # requests by digest
         self._used = self._number = 0
-        shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def used(self) -> int:

@@ -29,7 +29,7 @@ const parameters = { candidate_labels: ["cat", "a dog"] };
 await note("labels", () => client("clip").zeroShotImageClassification({ inputs: { image }, parameters }));
 await note("question", () => client("vilt").visualQuestionAnswering({ inputs: question }));
 await note("question, written", () => client("blip_vqa").visualQuestionAnswering({ inputs: question }));
-await note("page", () => client("donut").documentQuestionAnswering({ inputs: question }));
+await note("page", () => client("donut").documentQuestionAnswering({ inputs: { question: "the total?", image } }));
 await note("no image", () => client("vit").imageClassification({ data: new Blob(["Hello"]) }));
 
 const content = [

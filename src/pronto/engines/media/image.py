@@ -18,8 +18,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _NAMES = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 
 
-def open_image(request: InferenceRequest, media: Media) -> "Image":
-    """An RGB image, turned as its EXIF data says; the first frame of an animation.
+def open_image(request: InferenceRequest, media: Media, mode: str = "RGB") -> "Image":
+    """An image, turned as its EXIF data says; the first frame of an animation. `mode` is one of Pillow's.
 
     Raises InvalidInput for what is no image, is cut off, or has more than MAX_PIXELS pixels.
     """
@@ -31,7 +31,7 @@ def open_image(request: InferenceRequest, media: Media) -> "Image":
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound below is a tighter one
             image = Image.open(io.BytesIO(bytes_of(request, media)), formats=FORMATS)
         _check_size(image.width, image.height, field)
-        return ImageOps.exif_transpose(image).convert("RGB")
+        return ImageOps.exif_transpose(image).convert(mode)
     except InvalidInput:
         raise
     except Image.DecompressionBombError:
