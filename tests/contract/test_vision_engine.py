@@ -25,6 +25,7 @@ from pronto.core.vision_work import (
     Word,
 )
 from pronto.engines.base import Failed
+from pronto.engines.vision import places
 from tests.contract.vision_scenes import Bench, Zoo, media
 from tests.tiny_vision import picture
 
@@ -183,6 +184,21 @@ def test_segments_are_those_of_the_library(zoo, library, name, subtask):
     for each, other in zip(found, expected, strict=True):
         mask = Image.open(io.BytesIO(each.mask))
         assert (mask.mode, mask.size, mask.tobytes()) == ("L", (48, 40), other["mask"].tobytes())
+
+
+def test_maps_of_a_large_image_are_made_small_and_scaled_up(zoo, monkeypatch):
+    assert places.bounded((4000, 3000), 1) == (4000, 3000)
+    height, width = places.bounded((8000, 5000), 150)
+    assert 4 * 150 * height * width <= places.WORKING_BYTES
+    assert height / width == pytest.approx(8 / 5, rel=0.01)
+    monkeypatch.setattr(places, "WORKING_BYTES", 50_000)
+    large = media(7, size=(640, 400))
+    (found,) = zoo.bench("segformer", Task.IMAGE_SEGMENTATION).run(SegmentImage(image=large))
+    masks = [Image.open(io.BytesIO(each.mask)) for each in found.segments]
+    assert {mask.size for mask in masks} == {(640, 400)}
+    assert sum(sum(1 for pixel in mask.tobytes() if pixel) for mask in masks) == 640 * 400  # each pixel is in one part
+    (depth,) = zoo.bench("dpt", Task.DEPTH_ESTIMATION).run(EstimateDepth(image=large))
+    assert Image.open(io.BytesIO(depth.picture.data)).size == (640, 400)
 
 
 def test_depth_is_that_of_the_library(zoo, library):

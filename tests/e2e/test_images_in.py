@@ -19,6 +19,7 @@ from tests.tiny_vision import picture
 
 MODEL = "tiny/vit"
 PATH = f"/models/{MODEL}"
+SETTINGS = {"PRONTO_UPLOADS_MB": "24", "PRONTO_MAX_MEDIA_MB": "8", "PRONTO_FETCH_HOSTS": '["localhost"]'}
 ENTRY = '[[models]]\nid = "{id}"\ntask = "{task}"\nengine = "{engine}"\nfolder = "{folder}"\n'
 
 
@@ -33,7 +34,7 @@ def house(tmp_path_factory):
     (data / "run" / "uploads").mkdir(parents=True)
     (data / "run" / "uploads" / "left-by-a-crash").write_bytes(b"x" * 1000)
     token = make_account(data, "alice")
-    running = Server(data, env={"PRONTO_UPLOADS_MB": "24", "PRONTO_MAX_MEDIA_MB": "8"})
+    running = Server(data, env=SETTINGS)
     running.token = token
     running.uploads = data / "run" / "uploads"
     running.left = list(running.uploads.iterdir()) if running.uploads.exists() else []
@@ -146,6 +147,15 @@ def test_a_large_image_goes_by_file_and_leaves_nothing_behind(house, wrap):
     assert is_left_empty(house.uploads)
 
 
+def test_a_large_upload_with_a_key_is_answered_once(house):
+    first = ask(house, large(5), Idempotency_Key="k1")
+    again = ask(house, large(5), Idempotency_Key="k1")
+    assert (first[0], again[0]) == (200, 200)
+    assert again[1]["idempotent-replayed"] == "true"
+    assert again[2] == first[2]
+    assert ask(house, large(6), Idempotency_Key="k1")[0] == 422
+
+
 def test_a_large_image_is_found_in_the_cache_again(house):
     first = ask(house, large(4), x_use_cache="1")
     again = ask(house, {"inputs": encoded(large(4))}, x_use_cache="1")
@@ -205,8 +215,10 @@ BAD = {
     "text in base64": ({"inputs": encoded(b"Hello, what a nice day")}, 422, "`inputs` is not an image"),
     "a list": ({"inputs": [1, 2]}, 422, "`inputs` must be an image"),
     "no base64": ({"inputs": "data:image/png,abc"}, 422, "`inputs`: a data URI"),
-    "a URL": ({"inputs": "http://127.0.0.1/cat.png"}, 422, "`inputs`: this server does not fetch URLs"),
-    "a URL as the body": (b"https://example.org/cat.png", 422, "`inputs`: this server does not fetch URLs"),
+    "a URL": ({"inputs": "http://127.0.0.1/cat.png"}, 422, "does not fetch from '127.0.0.1'"),
+    "a URL as the body": (b"https://example.org/cat.png", 422, "does not fetch from 'example.org'"),
+    "an allowed host inside": ({"inputs": "http://localhost/cat.png"}, 422, "`inputs`: the file at this URL is not at"),
+    "a file": ({"inputs": "file:///etc/passwd"}, 422, "is not a file in base64"),
     "cut off": (picture(1, (400, 400))[:500], 422, "`inputs` is not an image that can be read"),
     "cut off JPEG": (picture(1, (400, 400), "JPEG")[:900], 422, "`inputs` is not an image that can be read"),
     "too many pixels": (bomb(100_000, 100_000), 422, "pixels"),

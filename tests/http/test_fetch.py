@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -83,17 +84,16 @@ async def server(answer: bytes, *, ends: bool = True) -> AsyncIterator[tuple[int
         yield listening.sockets[0].getsockname()[1], asked
 
 
-async def fetch(answer: bytes, *, url: str = "http://good.example/cat.png?a=1", ends: bool = True, **more: object):
-    """What a fetcher makes of the answer; its connections go to a local server."""
+@contextlib.asynccontextmanager
+async def answering(answer: bytes, make: Callable[[Fetcher], Any], *, ends: bool = True, **more: object):
+    """What `make` makes of a fetcher whose connections all go to a server with this answer; and what it was asked."""
     async with server(answer, ends=ends) as (port, asked):
 
         async def resolve(host: str, _: int) -> list[str]:
             return ["127.0.0.1"]
 
-        fetcher = Fetcher(
-            ("good.example",),
-            **{"most_bytes": 1000, "seconds": 5.0, "is_safe": lambda _: True, "resolve": resolve} | more,
-        )
+        own = {"most_bytes": 1000, "seconds": 5.0, "is_safe": lambda _: True, "resolve": resolve}
+        fetcher = Fetcher(("good.example",), **(own | more))
         connect = asyncio.open_connection
 
         def to_server(host: str, _: int, **options: object):
@@ -101,9 +101,15 @@ async def fetch(answer: bytes, *, url: str = "http://good.example/cat.png?a=1", 
 
         asyncio.open_connection = to_server  # type: ignore[assignment]  # port 80 is not ours
         try:
-            return await fetcher.fetch(url, "inputs"), asked
+            yield make(fetcher), asked
         finally:
             asyncio.open_connection = connect
+
+
+async def fetch(answer: bytes, *, url: str = "http://good.example/cat.png?a=1", **more: object):
+    """What a fetcher makes of the answer, and what it has asked."""
+    async with answering(answer, lambda fetcher: fetcher, **more) as (fetcher, asked):
+        return await fetcher.fetch(url, "inputs"), asked
 
 
 async def refusal(*arguments: bytes, **more: object) -> str:

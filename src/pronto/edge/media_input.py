@@ -75,6 +75,9 @@ class MediaInput:
         uploads.hold(self.spool.put(media.data, media.digest))
         return msgspec.structs.replace(media, data=b"")
 
+    def _taken(self, data: bytes, name: str, uploads: Uploads) -> Media:
+        return self._stow(media_of(data, name=name), uploads)
+
     async def _fetched(self, call: Call, uploads: Uploads) -> Call:
         named = [media for media in media_in(call.request.work) if media.url]
         if not named:
@@ -90,7 +93,8 @@ class MediaInput:
             left -= len(data)
             if left < 0:
                 raise InvalidInput(f"The files of this request have more than {self._most} bytes together.", media.name)
-            here[media.url] = self._stow(media_of(data, name=media.name), uploads)
+            # Hashing and writing many megabytes would hold up everybody's streams.
+            here[media.url] = await asyncio.to_thread(self._taken, data, media.name, uploads)
         return _changed(call, lambda each: here.get(each.url, each) if each.url else each)
 
 
