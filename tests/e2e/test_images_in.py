@@ -4,8 +4,6 @@ import base64
 import gzip
 import io
 import json
-import subprocess
-import sys
 import threading
 import time
 import zlib
@@ -13,37 +11,16 @@ import zlib
 import psutil
 import pytest
 
-from tests.e2e.http import get, ledger, post
-from tests.e2e.server import Server, make_account
+from tests.e2e.http import ledger, post
+from tests.e2e.seeing_house import VIT, is_left_empty
 from tests.tiny_vision import picture
 
-MODEL = "tiny/vit"
-PATH = f"/models/{MODEL}"
-SETTINGS = {"PRONTO_UPLOADS_MB": "24", "PRONTO_MAX_MEDIA_MB": "8", "PRONTO_FETCH_HOSTS": '["localhost"]'}
-ENTRY = '[[models]]\nid = "{id}"\ntask = "{task}"\nengine = "{engine}"\nfolder = "{folder}"\n'
+PATH = f"/models/{VIT}"
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    models = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "tests.tiny_vision", str(models), "vit"]
-    subprocess.run(command, check=True, capture_output=True, timeout=100)
-    data = tmp_path_factory.mktemp("data")
-    entry = ENTRY.format(id=MODEL, task="image-classification", engine="transformers-vision", folder=models / "vit")
-    (data / "catalog.toml").write_text(entry + "preload = true\n")
-    (data / "run" / "uploads").mkdir(parents=True)
-    (data / "run" / "uploads" / "left-by-a-crash").write_bytes(b"x" * 1000)
-    token = make_account(data, "alice")
-    running = Server(data, env=SETTINGS)
-    running.token = token
-    running.uploads = data / "run" / "uploads"
-    running.left = list(running.uploads.iterdir()) if running.uploads.exists() else []
-    deadline = time.monotonic() + 100
-    while not json.loads(get(running.url, f"/status/{MODEL}")[1])["loaded"]:
-        assert time.monotonic() < deadline, running.log.read_text()[-3000:]
-        time.sleep(0.2)
-    yield running
-    assert running.stop() == 0
+@pytest.fixture
+def house(seeing):
+    return seeing
 
 
 def ask(house, body, **headers):
@@ -76,14 +53,6 @@ def form(parts: dict[str, bytes]) -> bytes:
             + b"\r\n"
         )
     return lines + b"--XX--\r\n"
-
-
-def is_left_empty(folder, seconds: float = 3.0) -> bool:
-    """A file goes when its request is over, which is a moment after its answer is here."""
-    deadline = time.monotonic() + seconds
-    while list(folder.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not list(folder.iterdir())
 
 
 def large(seed: int, size=(1200, 900)) -> bytes:

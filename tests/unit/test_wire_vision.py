@@ -74,6 +74,7 @@ def written(task: Task, value: Any, body: object | None = None, agent: str = "")
         {"inputs": {"image": TEXT}},
         {"image": TEXT, "parameters": None},
         {"inputs": f"data:image/png;base64,{TEXT}"},
+        {"inputs": "\r\n".join(TEXT[at : at + 8] for at in range(0, len(TEXT), 8))},
     ],
 )
 def test_an_image_is_found_wherever_clients_put_it(body):

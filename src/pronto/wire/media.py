@@ -53,11 +53,19 @@ def media_from_text(text: str, name: str = "inputs") -> Media:
         kind = head[5:].removesuffix(";base64")
         if not head.endswith(";base64"):
             raise InvalidInput(f"`{name}`: a data URI must be in base64, like `data:image/png;base64,...`.", name)
+    return media_of(_decoded(text, name), type=kind[:MAX_TYPE], name=name)
+
+
+def _decoded(text: str, name: str) -> bytes:
+    """Base64, which some clients break into lines. Raises InvalidInput."""
     try:
-        data = base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         raise InvalidInput(f"`{name}` is not a file in base64.", name) from None
-    return media_of(data, type=kind[:MAX_TYPE], name=name)
 
 
 def media_at(url: str, name: str = "inputs") -> Media:

@@ -155,5 +155,5 @@ def _block_text(block: BlockBody, where: str) -> str:
         raise InvalidInput(f"{where}.text: is missing.", "messages")
     thing = _NO_TEXT.get(block.type)
     if thing is not None:
-        raise InvalidInput(f"{where}: is {thing}, but the models served here take text only.", "messages")
+        raise InvalidInput(f"{where}: is {thing}, which is not taken here. Please send text.", "messages")
     raise InvalidInput(f"{where}.type: a block of type {block.type[:40]!r} cannot stand here.", "messages")
