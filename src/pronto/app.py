@@ -24,8 +24,10 @@ from pronto.core.request import Options
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
 from pronto.edge.login_desk import LoginDesk
+from pronto.edge.media_input import uploads_folder
 from pronto.edge.metrics import Metrics
 from pronto.edge.ports import Rooms
+from pronto.edge.spool import empty
 from pronto.engines.base import Device
 from pronto.fleet.estimates import Estimates
 from pronto.fleet.fleet import Fleet, Host
@@ -96,6 +98,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
     Raises ValueError and StorageFailed with a sentence for the operator.
     """
     async with AsyncExitStack() as stack:
+        empty(uploads_folder(settings))
         store = await open_store(settings.data_dir)
         stack.push_async_callback(store.close)
         orphaned = await store.ledger.reap()

@@ -51,6 +51,17 @@ class Settings(BaseSettings):
 
     max_body_kb: int = Field(2000, ge=1, description="Largest request body of text routes, in kilobytes.")
     max_media_mb: int = Field(16, ge=1, description="Largest request body of tasks on images and sound, in megabytes.")
+    uploads_mb: int = Field(
+        1024,
+        ge=1,
+        description="Files of all requests in work that are too large for memory, on disk; more are refused.",
+    )
+    fetch_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts that files may be fetched from where a request names a URL, as `images.example.org` or "
+        "`*.example.org`; none: requests bring their files themselves.",
+    )
+    fetch_timeout: float = Field(10.0, gt=0, description="Seconds that fetching such a file may take.")
     max_connections: int = Field(4096, ge=16, description="Open connections; more are answered with 503.")
     header_timeout: float = Field(10.0, gt=0, description="Seconds a client has to send its request head.")
     body_timeout: float = Field(30.0, gt=0, description="Seconds a client has to send its request body.")

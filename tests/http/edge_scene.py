@@ -187,6 +187,9 @@ class Models:
             raise ModelNotFound(name)
         return Task.SUMMARIZATION if name == "summarizer" else Task.TEXT_GENERATION
 
+    def sees_images(self) -> bool:
+        return False
+
     def default(self, task: Task | None = None) -> str:
         return "tiny"
 

@@ -17,6 +17,7 @@ from pronto.core.request import Grammar, Sampling, Thinking
 from pronto.core.table_work import TableValue
 from pronto.core.text_work import TextValue
 from pronto.core.vector_work import VectorValue
+from pronto.core.vision_work import VisionValue
 
 
 class FinishReason(StrEnum):
@@ -99,6 +100,7 @@ class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
     stop_ids: tuple[int, ...] = ()
     tool_style: str | None = None
     thinking: Thinking | None = None
+    text: str | None = None  # the conversation as text, where it was asked for
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -123,7 +125,7 @@ class Completed(msgspec.Struct, frozen=True, tag="completed"):
     note: str = ""
 
 
-TaskValue = TextValue | TableValue | VectorValue | ImageValue | AudioValue
+TaskValue = TextValue | TableValue | VectorValue | ImageValue | AudioValue | VisionValue
 Value = Prepared | Completed | Tokenized | TaskValue
 
 

@@ -29,6 +29,7 @@ class Task(StrEnum):
     IMAGE_SEGMENTATION = "image-segmentation"
     OBJECT_DETECTION = "object-detection"
     DEPTH_ESTIMATION = "depth-estimation"
+    IMAGE_FEATURE_EXTRACTION = "image-feature-extraction"
     ZERO_SHOT_IMAGE_CLASSIFICATION = "zero-shot-image-classification"
     VISUAL_QUESTION_ANSWERING = "visual-question-answering"
     DOCUMENT_QUESTION_ANSWERING = "document-question-answering"
@@ -65,7 +66,7 @@ BESIDES = {
     Task.INPAINTING: frozenset({Task.IMAGE_TO_IMAGE, Task.TEXT_TO_IMAGE}),
     Task.TEXT_TO_SPEECH: frozenset({Task.TEXT_TO_AUDIO}),
     Task.TEXT_TO_AUDIO: frozenset({Task.TEXT_TO_SPEECH}),
-    Task.IMAGE_TEXT_TO_TEXT: frozenset({Task.TEXT_GENERATION, Task.IMAGE_TO_TEXT, Task.VISUAL_QUESTION_ANSWERING}),
+    Task.IMAGE_TEXT_TO_TEXT: frozenset({Task.TEXT_GENERATION, Task.CONVERSATIONAL}),
 }
 
 # Tasks whose requests may carry images or sound, and so may be larger than text.
@@ -81,7 +82,7 @@ MEDIA_TASKS = frozenset(
     }
     | {Task.IMAGE_SEGMENTATION, Task.OBJECT_DETECTION, Task.DEPTH_ESTIMATION, Task.ZERO_SHOT_IMAGE_CLASSIFICATION}
     | {Task.VISUAL_QUESTION_ANSWERING, Task.DOCUMENT_QUESTION_ANSWERING, Task.AUTOMATIC_SPEECH_RECOGNITION}
-    | {Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO}
+    | {Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO, Task.IMAGE_FEATURE_EXTRACTION}
 )
 
 

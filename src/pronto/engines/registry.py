@@ -24,6 +24,11 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
 _TEXT = frozenset({Task.TEXT_GENERATION})
 _SPEAKING = frozenset({Task.TEXT_TO_SPEECH, Task.TEXT_TO_AUDIO})
 _HEARING = frozenset({Task.AUTOMATIC_SPEECH_RECOGNITION, Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO})
+_VISION = frozenset(
+    {Task.IMAGE_CLASSIFICATION, Task.ZERO_SHOT_IMAGE_CLASSIFICATION, Task.OBJECT_DETECTION, Task.IMAGE_SEGMENTATION}
+    | {Task.DEPTH_ESTIMATION, Task.IMAGE_TO_TEXT, Task.VISUAL_QUESTION_ANSWERING, Task.DOCUMENT_QUESTION_ANSWERING}
+    | {Task.IMAGE_FEATURE_EXTRACTION}
+)
 
 ENTRIES = {
     entry.name: entry
@@ -80,6 +85,13 @@ ENTRIES = {
             target="pronto.engines.diffusers_image:engine",
             tasks=frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING}),
             has_adapters=True,
+        ),
+        EngineEntry(name="transformers-vision", target="pronto.engines.pipelines_vision:make", tasks=_VISION),
+        EngineEntry(
+            name="transformers-vlm",
+            target="pronto.engines.transformers_vlm:VlmEngine",
+            tasks=frozenset({Task.IMAGE_TEXT_TO_TEXT}),
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(

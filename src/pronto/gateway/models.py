@@ -91,6 +91,10 @@ class Models:
     def task_of(self, name: str) -> Task:
         return self._catalog.resolve(name, None).task
 
+    def sees_images(self) -> bool:
+        """Whether there is a model that takes images in conversations."""
+        return any(model.task is Task.IMAGE_TEXT_TO_TEXT for model in self._catalog.list())
+
     def default(self, task: Task | None = None) -> str:
         """The model of routes that name none: the chosen one, else the only one that does `task`.
 

@@ -4,26 +4,33 @@ Knows what the registry says of an engine, and nothing of tokenizers: those live
 """
 
 import random
-from typing import Protocol, TypeGuard, get_args
+from typing import Protocol, TypeGuard, TypeVar, get_args
 
 import msgspec
 
 from pronto.core.errors import InvalidInput, Unsupported
 from pronto.core.events import Prepared, Tokenized
 from pronto.core.expected import Expected
+from pronto.core.media import Media, media_in, with_media
 from pronto.core.model import Model
 from pronto.core.request import (
+    ChatPrompt,
     Grammar,
     InferenceRequest,
     Prepare,
     Sampling,
     TaskWork,
     TextGeneration,
+    TextPrompt,
     Tokenize,
     TokenPrompt,
     used_parameters,
 )
+from pronto.core.tasks import Task
+from pronto.core.vision_work import IMAGE_COST
 from pronto.engines import registry
+
+_Work = TypeVar("_Work", TextGeneration, Tokenize)
 
 DEFAULT_CONTEXT = 2048  # tokens, for a model whose entry and config name none
 
@@ -95,23 +102,30 @@ class Preparation:
             return _as_it_is(request, request.work, rng)
         work, warnings = self._check(model, request, most)
         context = model.context or DEFAULT_CONTEXT
+        sees = model.task is Task.IMAGE_TEXT_TO_TEXT
+        images = tuple(media_in(work.prompt)) if sees else ()
         prepared = await self._preparing.prepare(
             Prepare(
                 folder=_folder(model),
                 engine=model.engine,
                 context=context,
-                work=work,
+                work=_without_data(work),
                 chat_template=model.chat_template,
                 system_prompt=model.system_prompt,
+                as_text=sees,
             )
         )
         grammar = prepared.grammar or work.grammar
+        if sees and grammar is not None:
+            message = f"`tool_choice` that demands a call is not supported by {model.id}. Please send `auto`."
+            raise Unsupported(message, "tool_choice")
         if grammar is not None:
             await self._preparing.check_grammar(model, grammar)
         room = min(prepared.max_new_tokens, self._cap, most)
         work = msgspec.structs.replace(
             work,
-            prompt=TokenPrompt(prepared.ids),
+            prompt=TokenPrompt(prepared.ids) if prepared.text is None else TextPrompt(prepared.text),
+            images=images,
             max_new_tokens=room,
             sampling=_with_seed(prepared.sampling or work.sampling, rng),
             unset=(),
@@ -120,19 +134,23 @@ class Preparation:
             tool_style=prepared.tool_style,
             thinking=prepared.thinking,
         )
+        tokens = len(prepared.ids) + IMAGE_COST * len(images)
+        # How many tokens an image is, its engine knows; what they were in truth comes at the end.
+        expected = Expected(prompt_tokens=tokens, generated_tokens=room * work.choices, images=len(images), cost=tokens)
         return Ready(
             request=msgspec.structs.replace(request, work=work),
-            prompt_tokens=len(prepared.ids),
+            prompt_tokens=tokens,
             max_new_tokens=room,
             choices=work.choices,
             warnings=warnings,
+            expected=expected if sees else None,
         )
 
     async def tokenize(self, model: Model, work: Tokenize) -> Tokenized:
         """The tokens of a prompt; `model` has its folder filled in. Raises InvalidInput."""
         return await self._preparing.tokenize(
             msgspec.structs.replace(
-                work,
+                _without_data(work),
                 folder=_folder(model),
                 engine=model.engine,
                 chat_template=model.chat_template,
@@ -149,6 +167,12 @@ class Preparation:
             whose = "" if cap == self._cap else " on your plan"
             message = f"`max_new_tokens` must be <= {cap}{whose}. Given: {work.max_new_tokens}"
             raise InvalidInput(message, "max_new_tokens")
+        if (
+            model.task is not Task.IMAGE_TEXT_TO_TEXT
+            and isinstance(work.prompt, ChatPrompt)
+            and work.prompt.has_pictures
+        ):
+            raise InvalidInput(f"The messages have an image, but {model.id} takes text only.", "messages")
         return work, check_parameters(model, work)
 
 
@@ -177,6 +201,12 @@ def has_files(model: Model) -> bool:
 
 def _folder(model: Model) -> str:
     return model.exported or model.folder or ""
+
+
+def _without_data(work: _Work) -> _Work:
+    """For who has to know where images stand, and not what is on them."""
+    stripped: _Work = with_media(work, lambda media: Media(digest=media.digest, size=media.size))
+    return stripped
 
 
 def _with_seed(sampling: Sampling, rng: random.Random) -> Sampling:

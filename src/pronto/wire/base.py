@@ -6,6 +6,7 @@ import msgspec
 
 from pronto.core.errors import ProntoError
 from pronto.core.events import Event, Replay
+from pronto.core.media import Media
 from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
 
@@ -24,6 +25,7 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]  # names in lower case
     body: bytes
     files: dict[str, str] = {}  # paths of uploads that are not in `body`, by their digest
+    upload: Media | None = None  # the whole body, where it is one file that is not in `body`
     now: int = 0  # Unix seconds, for dialects whose answers carry a time
 
 

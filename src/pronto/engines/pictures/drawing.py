@@ -156,7 +156,7 @@ def _fitted(size: tuple[int, int], pipelines: Pipelines) -> tuple[int, int]:
     multiple = pipelines.multiple
 
     def fit(side: int) -> int:
-        return max(multiple, round(side * scale / multiple) * multiple)
+        return int(max(multiple, round(side * scale / multiple) * multiple))
 
     return fit(width), fit(height)
 

@@ -9,6 +9,7 @@ from pronto.wire import faults
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.hf import (
     audio,
+    image_chat,
     images,
     speech,
     table_questions,
@@ -21,6 +22,7 @@ from pronto.wire.hf import (
     text_tokens,
     text_writing,
     vectors,
+    vision,
 )
 from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.options import read_options
@@ -43,6 +45,8 @@ FORMATS: dict[Task, TaskFormat] = {
     **images.FORMATS,
     **audio.FORMATS,
     **speech.FORMATS,
+    **image_chat.FORMATS,
+    **vision.FORMATS,
 }
 
 _Key = tuple[Task, Task | None, bytes, str | None, str | None, str | None]
@@ -74,7 +78,7 @@ class HfDialect:
         task = FORMATS.get(Task.CONVERSATIONAL if is_talk else raw.task)
         if task is None:
             raise InvalidInput(f"The task {raw.task} is not served by this version of Pronto.")
-        if len(raw.body) > REMEMBERED_BODY:
+        if len(raw.body) > REMEMBERED_BODY or raw.upload is not None:
             return task, task.read(raw, self._bounds)
         # All that a format reads. The same request again, which a kept answer serves, is read once.
         headers = raw.headers
