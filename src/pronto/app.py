@@ -20,16 +20,19 @@ from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
+from pronto.core.model import State
 from pronto.core.request import Options
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
 from pronto.edge.login_desk import LoginDesk
 from pronto.edge.metrics import Metrics
 from pronto.edge.ports import Rooms
+from pronto.engines import registry
 from pronto.engines.base import Device
 from pronto.fleet.estimates import Estimates
 from pronto.fleet.fleet import Fleet, Host
 from pronto.fleet.launcher import SubprocessLauncher
+from pronto.fleet.nursery import Nursery
 from pronto.fleet.preparation import Preparation as PreparationWorkers
 from pronto.fleet.replica import LoadFailed
 from pronto.gateway.cache import Cache
@@ -42,7 +45,7 @@ from pronto.gateway.rules import Rules
 from pronto.gateway.serve import Gateway, Stages
 from pronto.gateway.usage import Usage
 from pronto.observe import logger
-from pronto.settings import Settings
+from pronto.settings import Settings, environment
 from pronto.shared.counters import MemoryCounters
 from pronto.shared.memory import MemoryBlobs
 from pronto.store.base import Store
@@ -55,6 +58,7 @@ FLUSH_EVERY = 30.0  # seconds between writes of `last used`
 TIDY_EVERY = 60.0  # seconds between looks for kept conversations that have expired or are too many
 DRAIN_POLL = 0.02  # seconds
 DAY_US = 86_400_000_000  # microseconds
+WARM_AFTER = 1.0  # seconds after the start
 MEMORY_SHARE = 0.8  # of what is free at start, for models
 
 
@@ -87,6 +91,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Fleet
     preparing: PreparationWorkers
     library: Library
+    nursery: Nursery
 
 
 @asynccontextmanager
@@ -96,6 +101,9 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
     Raises ValueError and StorageFailed with a sentence for the operator.
     """
     async with AsyncExitStack() as stack:
+        machine = build_machine(settings)
+        stack.push_async_callback(machine.nursery.stop)
+        machine.nursery.begin()  # it imports while the rest is built
         store = await open_store(settings.data_dir)
         stack.push_async_callback(store.close)
         orphaned = await store.ledger.reap()
@@ -105,7 +113,6 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         authenticator = Authenticator(store, clock=time.time, allow_anonymous=settings.allow_anonymous)
         stack.push_async_callback(authenticator.flush)
         catalog = Catalog(settings.data_dir)
-        machine = build_machine(settings)
         stack.push_async_callback(machine.preparing.stop)
         stack.push_async_callback(machine.fleet.stop)
         logins = DeviceLogins(time.monotonic)
@@ -131,7 +138,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                     plans=plans,
                     store=store,
                     settings=settings,
-                    metrics=_metrics(machine.fleet, gateway),
+                    metrics=_metrics(machine, gateway),
                 )
             ),
         )
@@ -144,8 +151,9 @@ def build_machine(settings: Settings) -> Machine:
     threads = settings.threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
     memory = settings.memory_mb * 2**20 if settings.memory_mb else int(psutil.virtual_memory().available * MEMORY_SHARE)
     device = Device(kind="cpu", threads=threads, memory_bytes=memory)
+    nursery = Nursery(environment(), threads=threads, heavy_bytes=settings.warm_mb * 2**20)
     launcher = SubprocessLauncher(
-        settings.data_dir / "run", hang_s=settings.worker_hang, step_limit_s=settings.worker_step_limit
+        settings.data_dir / "run", hang_s=settings.worker_hang, step_limit_s=settings.worker_step_limit, nursery=nursery
     )
     library = Library(
         settings.data_dir, disk_mb=settings.disk_mb, endpoint=settings.hub_endpoint, token=settings.hub_token
@@ -163,6 +171,7 @@ def build_machine(settings: Settings) -> Machine:
             launcher, Device(threads=1), timeout=settings.prepare_timeout, grammar_timeout=settings.grammar_timeout
         ),
         library=library,
+        nursery=nursery,
     )
 
 
@@ -210,12 +219,14 @@ def _conversations(settings: Settings, store: Store) -> Conversations:
     return Conversations(store.conversations, ttl=settings.conversation_ttl, account_bytes=account_bytes, now=time.time)
 
 
-def _metrics(fleet: Fleet, gateway: Gateway) -> Metrics:
-    metrics = Metrics()
+def _metrics(machine: Machine, gateway: Gateway) -> Metrics:
+    metrics, fleet = Metrics(), machine.fleet
     metrics.gauge("tgi_queue_size", "Requests that wait for a slot.", lambda: sum(d.waiting for d in fleet.loaded()))
     metrics.gauge("tgi_batch_current_size", "Requests in engines.", lambda: sum(d.running for d in fleet.loaded()))
     metrics.gauge("pronto_requests_in_work", "Requests from entry to last event.", lambda: gateway.limits.in_work)
     metrics.gauge("pronto_models_loaded", "Models that answer at once.", lambda: len(fleet.loaded()))
+    metrics.gauge("pronto_model_memory_bytes", "Memory that models hold, measured.", lambda: fleet.memory_used)
+    metrics.gauge("pronto_warm_bytes", "Memory of libraries kept ready for new workers.", lambda: machine.nursery.bytes)
     metrics.gauge(
         "pronto_kv_cache_used",
         "Share of the fullest KV cache, 0 to 1.",
@@ -241,6 +252,7 @@ async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
         _every(FLUSH_EVERY, app.authenticator.flush),
         _every(TIDY_EVERY, lambda: _tidy(app)),
         _start_preparation(machine.preparing),
+        _warm_up(app, machine),
         *(_preload(app, model.id) for model in app.catalog.list() if model.preload),
     ):
         _keep(asyncio.create_task(work), stack)
@@ -284,6 +296,20 @@ async def _start_preparation(preparing: PreparationWorkers) -> None:
         await preparing.start()
     except (LoadFailed, ProntoError) as error:
         log.error("the preparation worker does not start", reason=str(error))
+
+
+async def _warm_up(app: App, machine: Machine) -> None:
+    """Import what the heavy engines of models that are on this disk need, once the server answers."""
+    await asyncio.sleep(WARM_AFTER)
+    here = (model for model in app.catalog.list() if model.engine in registry.ENTRIES)
+    modules = {
+        name
+        for model in here
+        if machine.library.state(model) is not State.DESCRIBED
+        for name in registry.entry(model.engine).preload
+    }
+    if registry.is_heavy(tuple(modules)):
+        machine.nursery.begin(sorted(modules))
 
 
 async def _preload(app: App, id: str) -> None:

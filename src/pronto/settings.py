@@ -114,6 +114,11 @@ class Settings(BaseSettings):
     idle_unload: float | None = Field(
         None, gt=0, description="Seconds after which an unused model is unloaded; unset: only when memory is needed."
     )
+    warm_mb: int = Field(
+        1024,
+        ge=0,
+        description="Most memory for libraries such as torch, kept imported for the next worker; 0: each imports them.",
+    )
     worker_hang: float = Field(
         10.0, gt=0, description="Seconds of silence without CPU use after which a busy worker is restarted."
     )

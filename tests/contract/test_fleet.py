@@ -17,7 +17,7 @@ from pronto.core.request import Export
 from pronto.fleet.deployment import Deployment
 from pronto.fleet.estimates import Estimates
 from pronto.fleet.fleet import Fleet
-from pronto.fleet.launcher import InProcessLauncher, SubprocessLauncher
+from pronto.fleet.launcher import SubprocessLauncher
 from pronto.fleet.loading import SMALL, Host, Job
 from pronto.fleet.replica import Launcher
 from tests.contract.fleet_scenes import DEVICE, answer, ask, descriptors, echo_model, permit_of, settles, text_of
@@ -64,11 +64,6 @@ def clock() -> Clock:
 @pytest.fixture
 def shelf() -> Shelf:
     return Shelf()
-
-
-@pytest.fixture(params=["in process", "subprocess"])
-def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
-    return InProcessLauncher() if request.param == "in process" else SubprocessLauncher(tmp_path)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Names of engines, and what is known of each before it is loaded. Imports no engine until one is made."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import cast
 
@@ -18,6 +19,23 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
+    preload: tuple[str, ...] = ()  # modules to have imported before its worker is forked
+
+
+# Always kept imported: what workers of the engines without heavy libraries need.
+LIGHT = (
+    "numpy",
+    "tokenizers",
+    "psutil",
+    "pronto.engines.prepare",
+    "pronto.engines.echo",
+    "openvino",
+    "openvino_genai",
+    "pronto.engines.openvino_llm",
+    "pronto.engines.text.openvino_pipeline",
+)
+# Imported before a model is known only where one may need them: seconds and hundreds of megabytes.
+_HEAVY = frozenset({"torch", "transformers", "diffusers", "sentence_transformers", "optimum"})
 
 
 _TEXT = frozenset({Task.TEXT_GENERATION})
@@ -62,6 +80,11 @@ def entry(name: str) -> EngineEntry:
         return ENTRIES[name]
     except KeyError:
         raise KeyError(f"there is no engine {name!r}; known: {', '.join(sorted(ENTRIES))}") from None
+
+
+def is_heavy(preload: Sequence[str]) -> bool:
+    """Whether one of these modules is a heavy library."""
+    return any(name.partition(".")[0] in _HEAVY for name in preload)
 
 
 def make(name: str) -> Engine:

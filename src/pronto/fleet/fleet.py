@@ -106,6 +106,11 @@ class Fleet:
         """Every deployment that takes requests."""
         return [journey.deployment for journey in self._all() if journey.deployment is not None]
 
+    @property
+    def memory_used(self) -> int:
+        """Bytes, measured where that was possible."""
+        return self._memory.used
+
     async def unload(self, model_id: str) -> bool:
         """End a model that nobody uses; also what is being loaded of it. False when it is busy, or not loaded."""
         journeys = self._journeys.get(model_id, [])
