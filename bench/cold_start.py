@@ -1,4 +1,4 @@
-"""How long the first answer of a model takes: the server has just started, the files are on the disk, nothing is loaded.
+"""How long the first answer of a model takes: the server has just started, the files are on the disk.
 
 `--models` chooses among those below; each is measured over several starts, by the client's clock.
 """

@@ -82,6 +82,14 @@ def private_bytes(pid: int | str = "self") -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
 
 
+def forget_peak() -> None:
+    """Let peak_bytes count from now: what loading took besides is free again."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # then loading counts as well
+
+
 def peak_bytes(pid: int) -> int:
     """As private_bytes, at the moment when the process was largest. Raises OSError when it is gone."""
     text = Path(f"/proc/{pid}/status").read_text()

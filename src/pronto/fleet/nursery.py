@@ -66,7 +66,8 @@ class Nest:
     async def bear(self, request: Fork, descriptor: int, within: float) -> Child:
         """Raises Unborn. A worker that comes too late is ended."""
         self._number += 1
-        number, born = self._number, self._loop.create_future()
+        number = self._number
+        born: asyncio.Future[Child] = self._loop.create_future()
         output, theirs = os.pipe()
         self._pending[number] = (born, output)
         try:

@@ -15,6 +15,7 @@ from pronto.core.events import Event, Progress
 from pronto.core.request import InferenceRequest
 from pronto.engines.base import Capabilities, Device, Stats
 from pronto.fleet.child import Child
+from pronto.fleet.confinement import peak_bytes
 from pronto.fleet.inbox import Inboxes
 from pronto.fleet.messages import (
     Add,
@@ -138,6 +139,15 @@ class SubprocessReplica:
         if self._ended is None or self._ended.done() or self._watchdog is None:
             return Health.DEAD
         return await self._watchdog.judge()
+
+    async def peak_bytes(self) -> int:
+        if self.pid is None:
+            return 0
+        try:
+            # In a thread: the kernel walks through all pages of the worker.
+            return await asyncio.to_thread(peak_bytes, self.pid)
+        except (OSError, KeyError, ValueError):
+            return 0
 
     async def ended(self) -> str:
         assert self._ended is not None  # start() comes first

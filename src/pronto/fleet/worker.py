@@ -79,6 +79,7 @@ class Worker:
         # What was loaded stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        confinement.forget_peak()
         self._is_loaded = True
         self._send(Loaded(capabilities, tuple(notes)))
         return self._serve(self._engine)
