@@ -26,6 +26,7 @@ from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
 from pronto.edge.login_desk import LoginDesk
 from pronto.edge.metrics import Metrics
+from pronto.edge.model_desk import ModelDesk
 from pronto.edge.ports import Rooms
 from pronto.engines import registry
 from pronto.engines.base import Device
@@ -237,11 +238,13 @@ def _metrics(machine: Machine, gateway: Gateway) -> Metrics:
 
 async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
     """Start what goes on beside the requests."""
+    app.gateway.models.note_pins()
     control = ControlServer(
         app.settings.data_dir,
         {
             "ping": lambda _: _answer({"pid": os.getpid()}),
             "models": lambda _: _answer({"models": app.gateway.models.list()}),
+            **ModelDesk(app.gateway.models, app.store.audit).handlers(),
             **LoginDesk(app.logins, app.store.accounts, app.store.audit).handlers(),
         },
     )
@@ -270,7 +273,8 @@ async def _see_changes(app: App) -> None:
             if await app.store.changed():
                 app.authenticator.forget()
             app.plans.reload_if_changed()
-            app.catalog.reload_if_changed()
+            if app.catalog.reload_if_changed():
+                app.gateway.models.note_pins()
         except Exception as error:
             log.error("changes cannot be looked for", reason=str(error))
             await asyncio.sleep(1.0)

@@ -13,6 +13,7 @@ from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.catalog.abilities import guess_chats
 from pronto.core.errors import (
+    Conflict,
     Draining,
     Forbidden,
     GenerationFailed,
@@ -210,6 +211,19 @@ class Models:
 
     def list(self) -> list[ModelInfo]:
         return [self.describe("tiny")]
+
+    async def load(self, name: str) -> ModelInfo:
+        self.state = State.LOADING
+        return self.describe(name)
+
+    async def unload(self, name: str) -> bool:
+        if name == "busy":
+            raise Conflict("busy is answering requests, so it stays.", retry_after=5.0)
+        self.state = State.EXPORTED
+        return True
+
+    async def pin(self, name: str, *, is_pinned: bool) -> None:
+        self.describe(name)
 
 
 class Gatekeeper:
