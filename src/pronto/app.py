@@ -17,6 +17,8 @@ from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.catalog.catalog import Catalog
+from pronto.catalog.demand import Allowance, Demand
+from pronto.catalog.hub import Hub
 from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
@@ -38,6 +40,7 @@ from pronto.fleet.preparation import Preparation as PreparationWorkers
 from pronto.fleet.replica import LoadFailed
 from pronto.gateway.cache import Cache
 from pronto.gateway.conversation import Conversations
+from pronto.gateway.finding import Finding
 from pronto.gateway.history import History
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
@@ -118,6 +121,8 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         stack.push_async_callback(machine.fleet.stop)
         logins = DeviceLogins(time.monotonic)
         gateway = _build_gateway(settings, store, catalog, machine, authenticator, plans)
+        if gateway.finding is not None:
+            stack.push_async_callback(gateway.finding.stop)
         app = App(
             settings=settings,
             store=store,
@@ -185,6 +190,7 @@ def _build_gateway(
     plans: Plans,
 ) -> Gateway:
     blobs = MemoryBlobs(max_bytes=settings.cache_mb * 2**20, clock=time.monotonic)
+    demand = _demand(settings, catalog)
     models = Models(
         catalog,
         machine.fleet,
@@ -192,27 +198,40 @@ def _build_gateway(
         default=settings.default_model,
         load_timeout=settings.load_timeout,
         clock=time.monotonic,
+        demand=demand,
+    )
+    rules = Rules(
+        plan_of=lambda caller: plans.of(caller.plan, caller.limits or ""),
+        level_of=plans.level_of,
+        still_valid=authenticator.still_valid,
+        queue_timeout=settings.queue_timeout,
+    )
+    limits = Limits(
+        MemoryCounters(),
+        History(store.ledger),
+        SteadyClock(),
+        per_tenant=settings.account_concurrency,
+        total=settings.max_concurrent_requests,
     )
     stages = Stages(
         models=models,
-        rules=Rules(
-            plan_of=lambda caller: plans.of(caller.plan, caller.limits or ""),
-            level_of=plans.level_of,
-            still_valid=authenticator.still_valid,
-            queue_timeout=settings.queue_timeout,
-        ),
-        limits=Limits(
-            MemoryCounters(),
-            History(store.ledger),
-            SteadyClock(),
-            per_tenant=settings.account_concurrency,
-            total=settings.max_concurrent_requests,
-        ),
+        rules=rules,
+        limits=limits,
+        finding=Finding(models, rules, limits, demand) if demand is not None else None,
         cache=Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
         preparation=Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
         usage=Usage(store.ledger, lambda: time.time_ns() // 1000),
     )
     return Gateway(stages, clock=time.monotonic, rng=random.SystemRandom())
+
+
+def _demand(settings: Settings, catalog: Catalog) -> Demand | None:
+    if not settings.hub_allow:
+        return None
+    allowance = Allowance(
+        patterns=settings.hub_allow, max_bytes=settings.hub_allow_mb * 1_000_000, plan=settings.hub_allow_plan
+    )
+    return Demand(catalog, Hub(settings.hub_endpoint, settings.hub_token), allowance, time.monotonic)
 
 
 def _conversations(settings: Settings, store: Store) -> Conversations:

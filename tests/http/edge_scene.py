@@ -96,6 +96,9 @@ class Source:
             "loading": lambda: Loading("loading", estimated_time=20.0, guessed=True),
         }
 
+    async def find(self, caller: Caller, name: str) -> None:
+        """All models are there."""
+
     async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]:
         self.asked.append(request)
         if not self.is_accepting:

@@ -41,6 +41,11 @@ class Catalog:
         self._build(self._text or "")
 
     @property
+    def folder(self) -> Path:
+        """The data directory."""
+        return self._path.parent
+
+    @property
     def default(self) -> str | None:
         """The model of routes that name none, when the file names one."""
         return self._default

@@ -95,6 +95,8 @@ class Inference:
         try:
             caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account, exchange.account_id = caller.account, caller.account_id
+            if exchange.match.model is not None:
+                await self._gateway.find(caller, exchange.match.model)
             raw = await self._read(exchange)
             if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):
                 dialect = self._dialects["openai-chat"]

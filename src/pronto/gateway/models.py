@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from pronto.catalog.abilities import guess_chats, guess_infills
+from pronto.catalog.demand import Demand
 from pronto.core.errors import Conflict, InvalidInput, Loading, ModelFailed, ModelNotFound
 from pronto.core.events import Waiting
 from pronto.core.model import Model, State
@@ -72,13 +73,23 @@ class Models:
         default: str | None,
         load_timeout: float,
         clock: Callable[[], float],
+        demand: Demand | None = None,
     ) -> None:
+        self._demand = demand
         self._catalog, self._fleet, self._locate = catalog, fleet, locate
         self._default, self._load_timeout, self._clock = default, load_timeout, clock
 
     def resolve(self, name: str, task: Task | None = None) -> Model:
         """Raises ModelNotFound, InvalidInput for a task that does not fit."""
         return self._locate(self._catalog.resolve(name, task))
+
+    def knows(self, name: str) -> bool:
+        """Whether the catalog has it, by id or alias."""
+        try:
+            self._catalog.resolve(name, None)
+        except ModelNotFound:
+            return False
+        return True
 
     def asked(self, request: InferenceRequest) -> Model:
         """The model that answers, which is another one where the request names an adapter. Raises as `resolve`."""
@@ -144,6 +155,11 @@ class Models:
 
     def describe(self, name: str) -> ModelInfo:
         """Raises ModelNotFound."""
+        if not self.knows(name) and self._demand is not None:
+            no = self._demand.no(name)
+            if no is not None and no.state is not None:
+                state = ModelState(state=no.state, reason=no.error.message)
+                return self._shown(self._demand.imagine(name), state)
         return self._info(self.resolve(name))
 
     def list(self) -> list[ModelInfo]:
@@ -155,7 +171,9 @@ class Models:
         return self._fleet.state(model)
 
     def _info(self, model: Model) -> ModelInfo:
-        state = self._state(model)
+        return self._shown(model, self._state(model))
+
+    def _shown(self, model: Model, state: ModelState) -> ModelInfo:
         capabilities = state.capabilities
         context = capabilities.context if capabilities else model.context
         return ModelInfo(
