@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 SAFETENSORS = ".safetensors"
+SKOPS = ".skops"  # of scikit-learn's models: opened by names of known types only
+WEIGHTS = (SAFETENSORS, SKOPS)
 PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npz"})
 _TEXT = frozenset({".json", ".txt", ".model", ".jinja", ".md"})
 _SAFE_PART = re.compile(r"[A-Za-z0-9_+=@,()-][A-Za-z0-9_.+=@,() -]{0,199}", re.ASCII)
@@ -29,7 +31,7 @@ def served_files(names: Iterable[str], *, with_pickled: bool = False) -> Sequenc
     Copies of the weights in other formats are left out. `with_pickled`: pickled weights too, where there are no others.
     """
     safe = [name for name in names if is_safe_name(name) and name.split("/")[0] not in _ELSEWHERE]
-    weights = _weights([name for name in safe if name.endswith(SAFETENSORS)], is_pipeline="model_index.json" in safe)
+    weights = _weights([name for name in safe if name.endswith(WEIGHTS)], is_pipeline="model_index.json" in safe)
     if not weights and with_pickled:
         weights = [name for name in safe if _is_pickled_weight(name)]
     return sorted([name for name in safe if PurePosixPath(name).suffix in _TEXT] + weights)

@@ -136,7 +136,11 @@ class Gateway:
             tally.close("refused")
             raise
         started = Started(
-            model.revision, model.engine, deployment.compute, queued_ms=int(queue_ms), warnings=ready.warnings
+            deployment.model.revision,
+            model.engine,
+            deployment.compute,
+            queued_ms=int(queue_ms),
+            warnings=ready.warnings,
         )
         is_begun = False
         async with aclosing(deployment.run(ready.request, tally, permit)) as events:
