@@ -9,7 +9,7 @@ from pronto import settings
 from pronto.fleet.launcher import InProcessLauncher, SubprocessLauncher
 from pronto.fleet.nursery import Nursery
 from pronto.fleet.replica import Launcher
-from tests.tiny_models import exported_tiny_llama
+from tests.tiny_models import build_tiny_llama, exported_tiny_llama
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,13 @@ def models_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported_llama(models_base: Path) -> Path:
     """The tiny Llama's fp16 export; its source is the folder `tiny-llama` beside it."""
     return exported_tiny_llama(models_base)
+
+
+@pytest.fixture(scope="session")
+def source_llama(models_base: Path) -> Path:
+    """The tiny Llama as it is published."""
+    folder = models_base / "tiny-llama"
+    return folder if folder.exists() else build_tiny_llama(folder)
 
 
 @pytest.fixture(params=["spawned", "forked"])

@@ -58,6 +58,13 @@ ENTRIES = {
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
         ),
+        EngineEntry(
+            name="transformers",
+            target="pronto.engines.transformers_llm:TransformersEngine",
+            tasks=_TEXT,
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
+            preload=("torch", "transformers", "pronto.engines.transformers_llm"),
+        ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
             name="openvino-grammar",
