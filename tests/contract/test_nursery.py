@@ -130,6 +130,12 @@ async def test_heavy_libraries_that_are_too_large_are_imported_by_each_worker(tm
     await asyncio.sleep(1.2)
     assert nursery.pids() == []
     await replica.stop()
+    # What is left over is not worth a process of its own.
+    again = await launcher.launch(heavy_echo, DEVICE)
+    await again.start()
+    assert isinstance(again, SubprocessReplica)
+    assert not is_forked(again)
+    await again.stop()
     await nursery.stop()
 
 

@@ -19,7 +19,8 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
-    preload: tuple[str, ...] = ()  # modules to have imported before its worker is forked
+    # Modules to have imported before its worker is forked. transformers and diffusers import lazily: name the parts.
+    preload: tuple[str, ...] = ()
 
 
 # Always kept imported: what workers of the engines without heavy libraries need.
@@ -63,7 +64,7 @@ ENTRIES = {
             target="pronto.engines.transformers_llm:TransformersEngine",
             tasks=_TEXT,
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
-            preload=("torch", "transformers", "pronto.engines.transformers_llm"),
+            preload=("torch", "transformers.models.auto.modeling_auto", "pronto.engines.transformers_llm"),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(

@@ -53,7 +53,14 @@ class Warm(msgspec.Struct, frozen=True, array_like=True, tag=13):
     missing: tuple[str, ...] = ()
 
 
-FromServer = Born | NotBorn | Warm
+class TooLarge(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """Server: with this module it is over its limit, so it ends."""
+
+    module: str
+    bytes: int
+
+
+FromServer = Born | NotBorn | Warm | TooLarge
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -110,8 +117,9 @@ class ForkServer:
         except Exception:
             traceback.print_exc()
             self._missing.add(name)
-        if self._limit and confinement.resident_bytes() > self._limit:
-            print(f"over {self._limit / 2**20:.0f} MB after importing {name}", flush=True)
+        size = confinement.resident_bytes()
+        if self._limit and size > self._limit:
+            self._send(TooLarge(name, size))
             os._exit(EXIT_TOO_LARGE)
 
     def _bear(self, fork: Fork, descriptors: list[int]) -> int:

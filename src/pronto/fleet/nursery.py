@@ -4,6 +4,7 @@ One such process is light and there from the start; the heavy one (torch and the
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from pronto.engines import registry
 from pronto.engines.base import Device
 from pronto.fleet import confinement
 from pronto.fleet.child import Child, adopt, spawn, worker_environment
-from pronto.fleet.fork_server import EXIT_TOO_LARGE, MAX_MESSAGE, Born, Fork, FromServer, NotBorn, Warm
+from pronto.fleet.fork_server import MAX_MESSAGE, Born, Fork, FromServer, NotBorn, TooLarge, Warm
 from pronto.fleet.replica import EngineSpec
 from pronto.observe import logger
 
@@ -34,16 +35,20 @@ class Unborn(Exception):
 
 
 class Nest:
-    """One fork server. `on_end(exit code)` is called when it has ended, unless it was stopped."""
+    """One fork server. `on_end(module)` is called when it has ended, unless it was stopped.
+
+    `module`: with which it was over its limit of bytes; None: it ended for another reason.
+    """
 
     def __init__(
-        self, modules: Sequence[str], environment: dict[str, str], limit: int, on_end: Callable[[int], None]
+        self, modules: Sequence[str], environment: dict[str, str], limit: int, on_end: Callable[[str | None], None]
     ) -> None:
         self._loop, self._on_end = asyncio.get_running_loop(), on_end
         self._pending: dict[int, tuple[asyncio.Future[Child], int]] = {}  # with where the output is read
         self._number = 0
         self._is_stopped = False
         self._gone = asyncio.Event()
+        self._too_much: str | None = None
         self._decode = msgspec.msgpack.Decoder(FromServer).decode
         self.bytes = 0  # of its memory, once it is warm
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -104,11 +109,16 @@ class Nest:
             self._loop.remove_reader(self._sock)
             self._child.signal(signal.SIGKILL)
             return
-        message = self._decode(data)
+        self._take(self._decode(data))
+
+    def _take(self, message: FromServer) -> None:
         if isinstance(message, Warm):
             self.bytes = message.bytes
             if message.missing:
                 log.info("a fork server could not import everything", missing=list(message.missing))
+        elif isinstance(message, TooLarge):
+            self._too_much = message.module
+            log.info("a library is over `warm_mb`", module=message.module, bytes=message.bytes)
         elif isinstance(message, NotBorn):
             self._fail(message.id, message.reason)
         else:
@@ -132,14 +142,18 @@ class Nest:
 
     def _ended(self) -> None:
         self._loop.remove_reader(self._sock)
+        with contextlib.suppress(OSError):
+            while data := self._sock.recv(MAX_MESSAGE):  # its last words may not have been read yet
+                self._take(self._decode(data))
         self._sock.close()
         self._gone.set()
         for number in list(self._pending):
             self._fail(number, "the fork server has ended")
         if not self._is_stopped:
-            code = self._child.returncode or 0
-            log.warning("a fork server has ended", code=code, said=list(self._child.lines)[-1:])
-            self._on_end(code)
+            if self._too_much is None:
+                said = list(self._child.lines)[-1:]
+                log.warning("a fork server has ended", how=self._child.describe_exit(), said=said)
+            self._on_end(self._too_much)
 
 
 class Nursery:
@@ -163,6 +177,7 @@ class Nursery:
         self._pauses: dict[bool, float] = {}
         self._again: dict[bool, asyncio.TimerHandle] = {}
         self._wanted: set[str] = set()  # heavy modules
+        self._unfit: set[str] = set()  # those that are too large
         self._is_over = False
 
     async def bear(self, spec: EngineSpec, device: Device) -> tuple[Child, socket.socket]:
@@ -173,7 +188,8 @@ class Nursery:
         if spec.python is None and not has_network:
             nest = self._nest(preload)
             if nest is not None:
-                request = Fork(id=0, needs=preload, environment=environment, threads=device.threads)
+                needs = tuple(name for name in preload if name not in self._unfit)
+                request = Fork(id=0, needs=needs, environment=environment, threads=device.threads)
                 try:
                     return await _with_socket(
                         lambda descriptor: nest.bear(request, descriptor, PATIENCE[registry.is_heavy(preload)])
@@ -217,26 +233,28 @@ class Nursery:
         if self._is_over or (is_heavy and not self._heavy_bytes):
             return None
         if is_heavy:
-            self._wanted.update(preload)
+            self._wanted.update(set(preload) - self._unfit)
+            if not registry.is_heavy(tuple(self._wanted)):
+                return None
         if is_heavy not in self._nests and self._clock() >= self._rest.get(is_heavy, 0.0):
             confinement.adopt_orphans()
             modules = sorted(self._wanted) if is_heavy else list(registry.LIGHT)
             environment = worker_environment(self._environment, threads=self._threads, has_network=False)
             limit = self._heavy_bytes if is_heavy else 0
-            self._nests[is_heavy] = Nest(modules, environment, limit, lambda code: self._ended(code, is_heavy))
+            self._nests[is_heavy] = Nest(modules, environment, limit, lambda module: self._ended(module, is_heavy))
         return self._nests.get(is_heavy)
 
-    def _ended(self, code: int, is_heavy: bool) -> None:
+    def _ended(self, too_much: str | None, is_heavy: bool) -> None:
         self._nests.pop(is_heavy, None)
-        if code == EXIT_TOO_LARGE:
-            log.warning("the libraries of heavy engines do not fit into `warm_mb`; each worker imports them itself")
-            self._heavy_bytes = 0
-            return
+        if too_much is not None:
+            # Each worker that needs it imports it, on top of what fits.
+            self._unfit.add(too_much)
+            self._wanted.discard(too_much)
         pause = self._pauses.get(is_heavy, FIRST_PAUSE)
         self._pauses[is_heavy] = min(LONGEST_PAUSE, 2 * pause)
         self._rest[is_heavy] = self._clock() + pause
-        if not self._is_over:
-            preload = tuple(self._wanted) if is_heavy else ()
+        preload = tuple(self._wanted) if is_heavy else ()
+        if not self._is_over and registry.is_heavy(preload) == is_heavy:
             self._again[is_heavy] = asyncio.get_running_loop().call_later(pause, self._nest, preload)
 
 
