@@ -198,8 +198,8 @@ def _build_gateway(
         default=settings.default_model,
         load_timeout=settings.load_timeout,
         clock=time.monotonic,
-        demand=demand,
     )
+    models.demand = demand
     rules = Rules(
         plan_of=lambda caller: plans.of(caller.plan, caller.limits or ""),
         level_of=plans.level_of,

@@ -73,9 +73,8 @@ class Models:
         default: str | None,
         load_timeout: float,
         clock: Callable[[], float],
-        demand: Demand | None = None,
     ) -> None:
-        self._demand = demand
+        self.demand: Demand | None = None  # set where models are served on demand
         self._catalog, self._fleet, self._locate = catalog, fleet, locate
         self._default, self._load_timeout, self._clock = default, load_timeout, clock
 
@@ -155,11 +154,11 @@ class Models:
 
     def describe(self, name: str) -> ModelInfo:
         """Raises ModelNotFound."""
-        if not self.knows(name) and self._demand is not None:
-            no = self._demand.no(name)
+        if not self.knows(name) and self.demand is not None:
+            no = self.demand.no(name)
             if no is not None and no.state is not None:
                 state = ModelState(state=no.state, reason=no.error.message)
-                return self._shown(self._demand.imagine(name), state)
+                return self._shown(self.demand.imagine(name), state)
         return self._info(self.resolve(name))
 
     def list(self) -> list[ModelInfo]:
