@@ -24,6 +24,7 @@ MAX_DOCSTRING_LINES = 4
 # (rule, path) -> why this one may.
 EXEMPT = {
     ("docstring", "src/pronto/core/errors.py"): "it draws the tree of errors",
+    ("environment", "src/pronto/fleet/fork_server.py"): "it gives a forked worker the environment that it was sent",
 }
 
 VAGUE_NAMES = re.compile(r"^_?(utils?|helpers?|managers?|services?|commons?|misc|stuff)$")

@@ -132,6 +132,11 @@ class Settings(BaseSettings):
     idle_unload: float | None = Field(
         None, gt=0, description="Seconds after which an unused model is unloaded; unset: only when memory is needed."
     )
+    warm_mb: int = Field(
+        1024,
+        ge=0,
+        description="Most memory for libraries such as torch, kept imported for the next worker; 0: each imports them.",
+    )
     worker_hang: float = Field(
         10.0, gt=0, description="Seconds of silence without CPU use after which a busy worker is restarted."
     )
@@ -141,6 +146,13 @@ class Settings(BaseSettings):
 
     hub_endpoint: str = Field("https://huggingface.co", description="Address of the model Hub.")
     hub_token: str | None = Field(None, description="Token for gated repositories of the Hub.")
+    hub_allow: tuple[str, ...] = Field(
+        (),
+        description="Repositories of the Hub that are served when somebody asks for them, such as "
+        '`"sentence-transformers/*"`; none: only models of the catalog are.',
+    )
+    hub_allow_mb: int = Field(10_000, ge=1, description="Largest of such models: megabytes of the files to be fetched.")
+    hub_allow_plan: str = Field("free", description="Lowest plan that may use such models.")
 
     stop_grace: float = Field(
         0.0,
@@ -153,6 +165,14 @@ class Settings(BaseSettings):
     @classmethod
     def _without_slash(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else value
+
+    @field_validator("hub_allow")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if pattern.count("/") != 1 or pattern.startswith("/"):
+                raise ValueError(f"{pattern!r} is not like `owner/name` or `owner/*`")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":

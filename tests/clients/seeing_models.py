@@ -33,7 +33,7 @@ def build_all(folder: Path) -> Path:
 
 def catalog(folder: Path) -> str:
     """Entries of all of them, as `tiny/NAME`."""
-    rows = [(name, task, "transformers-vision") for name, task in VISION.items()]
+    rows = [(name, task, "pipelines-vision") for name, task in VISION.items()]
     rows.append((CHAT, "image-text-to-text", "transformers-vlm"))
     return "\n".join(
         f'[[models]]\nid = "tiny/{name}"\ntask = "{task}"\nengine = "{engine}"\n'

@@ -14,7 +14,7 @@ STEPS = 20_000  # more than any test needs
 LETTERS = "The quick brown fox, again"  # as code points it is a prompt for echo, and 26 known ids for a tiny Llama
 
 
-def model(engine: str, exported: Path | None = None, **settings: Any) -> Model:
+def model(engine: str, exported: Path | None = None, folder: Path | None = None, **settings: Any) -> Model:
     return Model(
         id="echo" if engine == "echo" else "tiny",
         task=Task.TEXT_GENERATION,
@@ -22,6 +22,7 @@ def model(engine: str, exported: Path | None = None, **settings: Any) -> Model:
         source=Source(folder="models/tiny"),
         revision="r1",
         exported=None if exported is None else str(exported),
+        folder=None if folder is None else str(folder),
         settings=EngineSettings(**settings),
     )
 

@@ -24,13 +24,16 @@ from tests.contract.engine_scenes import (
 )
 
 
-@pytest.fixture(scope="module", params=["echo", "openvino"])
+@pytest.fixture(scope="module", params=["echo", "openvino", "transformers"])
 def bench(request: pytest.FixtureRequest) -> Bench:
     engine = registry.make(request.param)
     exported: Path | None = None
+    source: Path | None = None
     if request.param == "openvino":
         exported = request.getfixturevalue("exported_llama")
-    capabilities = load(engine, model(request.param, exported))
+    if request.param == "transformers":
+        source = request.getfixturevalue("source_llama")
+    capabilities = load(engine, model(request.param, exported, source))
     assert capabilities.slots > 0
     assert capabilities.context > len(LETTERS)
     return Bench(engine)

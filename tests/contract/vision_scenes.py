@@ -52,7 +52,7 @@ class Bench:
         model = Model(
             id="a/b",
             task=task,
-            engine="transformers-vision",
+            engine="pipelines-vision",
             source=Source(folder="x"),
             revision="r",
             folder=str(folder),

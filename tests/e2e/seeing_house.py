@@ -30,7 +30,7 @@ def open_seeing(models: Path, data: Path, tiny_llama: Path) -> Server:
     # In a process of its own, so that torch stays out of this one.
     subprocess.run([sys.executable, "-c", _BUILD, str(models)], check=True, capture_output=True, timeout=100)
     entries = (
-        entry(VIT, "image-classification", "transformers-vision", models / "vit"),
+        entry(VIT, "image-classification", "pipelines-vision", models / "vit"),
         entry(CHAT, "image-text-to-text", "transformers-vlm", models / "qwen2_vl"),
         entry(BLIND, "text-generation", "echo", tiny_llama),
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pronto.catalog import entries
+from pronto.catalog import edit, entries
 from pronto.catalog.adapters import find
 from pronto.catalog.entries import FILE
 from pronto.core.errors import InvalidInput, ModelNotFound
@@ -33,6 +33,11 @@ class Catalog:
         self._read_at = clock()
         self._text: str | None = self._read()  # None: it could not be read, which was logged
         self._build(self._text or "")
+
+    @property
+    def folder(self) -> Path:
+        """The data directory."""
+        return self._path.parent
 
     @property
     def default(self) -> str | None:
@@ -70,6 +75,11 @@ class Catalog:
     def list(self) -> Sequence[Model]:
         """The operator's own first, then the curated ones."""
         return self._models
+
+    def pin(self, id: str, *, is_pinned: bool) -> None:
+        """Write into the file whether the model stays in memory. Raises ModelNotFound, ValueError, OSError."""
+        edit.set_field(self._path.parent, self.get(id).id, "pin", is_pinned)
+        self.reload_if_changed()
 
     def reload_if_changed(self) -> bool:
         """Whether there are new entries. One `stat` when nothing happened; a broken file is logged once."""

@@ -17,6 +17,7 @@ from pronto.catalog.library import Library
 from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, place_of
 from pronto.cli.frame import AsJson, DataDir, read_plans, read_settings
 from pronto.cli.live import live_states
+from pronto.cli.loading import add_commands
 from pronto.cli.output import note, write_json, write_rows
 from pronto.core.model import Model, State
 from pronto.core.tasks import Task
@@ -177,6 +178,9 @@ def remove_model(
         write_json({"id": id, "bytes": gained})
     else:
         typer.echo(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
+
+
+add_commands(app)
 
 
 def _open(settings: Settings) -> tuple[Catalog, Library]:

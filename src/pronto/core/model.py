@@ -16,6 +16,7 @@ class State(StrEnum):
     LOADING = "loading"
     LOADED = "loaded"
     FAILED = "failed"
+    TOO_BIG = "too-big"  # for the memory or the disk that models may use here
 
 
 SHIPPED = "shipped:"  # before the name of a folder that comes with this package

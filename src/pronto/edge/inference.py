@@ -108,6 +108,8 @@ class Inference:
         try:
             caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account, exchange.account_id = caller.account, caller.account_id
+            if exchange.match.model is not None:
+                await self._gateway.find(caller, exchange.match.model)
             raw = await self._read(exchange)
             if _is_open_to_chat(raw) and is_chat(raw.body):
                 dialect = self._dialects["openai-chat"]

@@ -129,6 +129,10 @@ _ADMIN = (
     ("POST", "create-token", "tokens", "Make a token; it is in this answer alone."),
     ("DELETE", "revoke-token", "tokens/{id}", "Revoke a token."),
     ("POST", "rotate-token", "tokens/{id}/rotate", "Give a token another secret; the old one is refused from then on."),
+    ("POST", "load", "models/{id}/load", "Begin to load a model; 202 while it is on its way."),
+    ("POST", "unload", "models/{id}/unload", "Take an idle model out of memory."),
+    ("POST", "pin", "models/{id}/pin", "Keep a model in memory once it is loaded, whatever else is asked for."),
+    ("POST", "unpin", "models/{id}/unpin", "Let a model be unloaded again when its memory is needed."),
     ("GET", "usage", "usage", "What everybody has used, or one `user` or `org`, by day and model."),
     ("GET", "audit", "audit", "Who changed what, the newest first."),
 )

@@ -1,5 +1,6 @@
 """Names of engines, and what is known of each before it is loaded. Imports no engine until one is made."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import cast
 
@@ -19,8 +20,27 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     has_adapters: bool = False  # whether it serves a model with an adapter added into its weights
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
+    # Modules to have imported before its worker is forked. transformers and diffusers import lazily: name the parts.
+    preload: tuple[str, ...] = ()
 
 
+# Always kept imported: what workers of the engines without heavy libraries need.
+LIGHT = (
+    "numpy",
+    "tokenizers",
+    "psutil",
+    "pronto.engines.prepare",
+    "pronto.engines.echo",
+    "openvino",
+    "openvino_genai",
+    "pronto.engines.openvino_llm",
+    "pronto.engines.text.openvino_pipeline",
+)
+# Imported before a model is known only where one may need them: seconds and hundreds of megabytes.
+_HEAVY = frozenset({"torch", "transformers", "diffusers", "sentence_transformers", "optimum"})
+
+
+_TORCH = ("torch", "transformers.models.auto.modeling_auto")
 _TEXT = frozenset({Task.TEXT_GENERATION})
 _SPEAKING = frozenset({Task.TEXT_TO_SPEECH, Task.TEXT_TO_AUDIO})
 _HEARING = frozenset({Task.AUTOMATIC_SPEECH_RECOGNITION, Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO})
@@ -57,6 +77,7 @@ ENTRIES = {
                 | {Task.QUESTION_ANSWERING, Task.TABLE_QUESTION_ANSWERING, Task.FILL_MASK, Task.TEXT2TEXT_GENERATION}
                 | {Task.SUMMARIZATION, Task.TRANSLATION, Task.CONVERSATIONAL}
             ),
+            preload=_TORCH,
         ),
         EngineEntry(
             name="tabular",
@@ -85,13 +106,24 @@ ENTRIES = {
             target="pronto.engines.diffusers_image:engine",
             tasks=frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING}),
             has_adapters=True,
+            preload=(*_TORCH, "diffusers"),
         ),
-        EngineEntry(name="transformers-vision", target="pronto.engines.pipelines_vision:make", tasks=_VISION),
+        EngineEntry(
+            name="pipelines-vision", target="pronto.engines.pipelines_vision:make", tasks=_VISION, preload=_TORCH
+        ),
         EngineEntry(
             name="transformers-vlm",
             target="pronto.engines.transformers_vlm:VlmEngine",
             tasks=frozenset({Task.IMAGE_TEXT_TO_TEXT}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
+            preload=_TORCH,
+        ),
+        EngineEntry(
+            name="transformers",
+            target="pronto.engines.transformers_llm:TransformersEngine",
+            tasks=_TEXT,
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
+            preload=(*_TORCH, "pronto.engines.transformers_llm"),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
@@ -104,9 +136,13 @@ ENTRIES = {
             target="pronto.engines.openvino_export:ExportEngine",
             tasks=frozenset({Task.EXPORT}),
         ),
-        EngineEntry(name="bark", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING),
-        EngineEntry(name="text-to-audio", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING),
-        EngineEntry(name="pipelines-audio", target="pronto.engines.pipelines_audio:make_engine", tasks=_HEARING),
+        EngineEntry(name="bark", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING, preload=_TORCH),
+        EngineEntry(
+            name="text-to-audio", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING, preload=_TORCH
+        ),
+        EngineEntry(
+            name="pipelines-audio", target="pronto.engines.pipelines_audio:make_engine", tasks=_HEARING, preload=_TORCH
+        ),
         EngineEntry(name="pull", target="pronto.engines.pull:PullEngine", tasks=frozenset({Task.PULL})),
     )
 }
@@ -118,6 +154,11 @@ def entry(name: str) -> EngineEntry:
         return ENTRIES[name]
     except KeyError:
         raise KeyError(f"there is no engine {name!r}; known: {', '.join(sorted(ENTRIES))}") from None
+
+
+def is_heavy(preload: Sequence[str]) -> bool:
+    """Whether one of these modules is a heavy library."""
+    return any(name.partition(".")[0] in _HEAVY for name in preload)
 
 
 def make(name: str) -> Engine:

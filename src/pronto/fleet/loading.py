@@ -27,6 +27,7 @@ OVERHEAD = 256 * MIB  # bytes of a worker beside weights and KV cache
 SMALL = 64 * MIB  # bytes of a worker without weights
 KV_GUESS = 1024 * MIB  # bytes, when the operator has named none
 WEIGHT_FACTOR = 1.3  # what weights take in memory, by what they take on disk
+QUANTISED_ABOVE = 1_000_000_000  # parameters; larger ones are kept in 8 bits
 MAX_JOBS = 8  # pull, export and whatever repeats: more means that a job does not do what it says
 JOB_LIMIT = 12 * 3600.0  # seconds
 
@@ -92,6 +93,18 @@ class Loader:
         key = model_key(model)
         return [(stage, self._estimates.estimate(stage, key, amount)) for stage, amount in stages]
 
+    def least(self, model: Model) -> int:
+        """Bytes of memory without which it cannot be loaded, as far as that is known; of large ones about half is."""
+        size = weight_bytes(model) or max((job.bytes for job in self._library.jobs(model)), default=0)
+        exporter = registry.entry(model.engine).exporter if model.engine in registry.ENTRIES else None
+        if exporter is not None and model.exported is None and size > 2 * QUANTISED_ABOVE:
+            size //= 2
+        return self._needs(model, size)[0]
+
+    def note_peak(self, journey: Journey, peak: int) -> None:
+        """What a loaded model was found to take at most: the next load asks for as much."""
+        self._estimates.record_memory(model_key(journey.model), peak)
+
     async def load(
         self, journey: Journey, make_room: MakeRoom, clock: Callable[[], float], rng: random.Random
     ) -> Deployment:
@@ -114,7 +127,7 @@ class Loader:
         measured = deployment.capabilities.memory_bytes
         if measured:
             self._memory.hold(journey.key, measured)
-            self._estimates.record_memory(key, measured)
+            self._estimates.record_memory(key, max(measured, self._estimates.memory(key) or 0))
         self._estimates.record("load", key, size, clock() - began)
         return deployment
 

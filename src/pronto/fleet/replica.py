@@ -132,6 +132,10 @@ class Replica(Protocol):
         """Judged by the worker's CPU time and its answers, never by missing frames alone."""
         ...
 
+    async def peak_bytes(self) -> int:
+        """Memory that the worker had to itself at most since it was loaded; 0: not known."""
+        ...
+
     async def ended(self) -> str:
         """Wait until the worker has ended, for whatever cause; returns the reason."""
         ...

@@ -1,12 +1,16 @@
 """The models as the line sees them: what a name means, whether it is ready, and how it is shown to users."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
 
 from pronto.catalog.abilities import guess_chats, guess_infills
-from pronto.core.errors import ModelFailed, ModelNotFound
+from pronto.catalog.demand import Demand
+from pronto.core.errors import Conflict, InvalidInput, Loading, ModelFailed, ModelNotFound
 from pronto.core.events import Waiting
 from pronto.core.image_work import MakeImage
 from pronto.core.model import Model, State
@@ -26,6 +30,8 @@ class Catalog(Protocol):
     def resolve(self, name: str, task: Task | None) -> Model: ...
 
     def adapted(self, base: Model, name: str) -> Model: ...
+
+    def pin(self, id: str, *, is_pinned: bool) -> None: ...
 
     def list(self) -> Sequence[Model]: ...
 
@@ -49,6 +55,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     chats: bool = False  # by the model's files; guessed from its name where they are not here
     infills: bool = False
     aliases: tuple[str, ...] = ()
+    pinned: bool = False
+    memory_bytes: int = 0  # measured, while it is loaded
     estimated_time: float | None = None  # seconds until it is loaded, while it is not
     progress: float | None = None
     reason: str | None = None  # why it failed
@@ -67,12 +75,21 @@ class Models:
         load_timeout: float,
         clock: Callable[[], float],
     ) -> None:
+        self.demand: Demand | None = None  # set where models are served on demand
         self._catalog, self._fleet, self._locate = catalog, fleet, locate
         self._default, self._load_timeout, self._clock = default, load_timeout, clock
 
     def resolve(self, name: str, task: Task | None = None) -> Model:
         """Raises ModelNotFound, InvalidInput for a task that does not fit."""
         return self._locate(self._catalog.resolve(name, task))
+
+    def knows(self, name: str) -> bool:
+        """Whether the catalog has it, by id or alias."""
+        try:
+            self._catalog.resolve(name, None)
+        except ModelNotFound:
+            return False
+        return True
 
     def asked(self, request: InferenceRequest) -> Model:
         """The model that answers, which is another one where the request names an adapter. Raises as `resolve`."""
@@ -87,6 +104,38 @@ class Models:
             raise ModelFailed(model.id, f"this version of Pronto has no engine {model.engine!r} yet")
         deadline = self._clock() + min(options.timeout or self._load_timeout, self._load_timeout)
         return self._fleet.ready(model, wait=options.wait_for_model, load=options.load_model, deadline=deadline)
+
+    async def load(self, name: str) -> ModelInfo:
+        """Begin to load a model, and do not wait. Raises ModelNotFound, and as Fleet.ready."""
+        model = self.resolve(name)
+        with contextlib.suppress(Loading):
+            async with aclosing(self.ready(model, Options())) as steps:
+                await anext(steps)
+        return self._info(model)
+
+    async def unload(self, name: str) -> bool:
+        """Whether it was loaded, or on its way. Raises ModelNotFound, and Conflict for one that is busy."""
+        id = self._catalog.resolve(name, None).id
+        was_loaded = await self._fleet.unload(id)
+        if not was_loaded and any(one.model.id == id and one.is_busy for one in self._fleet.loaded()):
+            raise Conflict(
+                f"{id} is answering requests, so it stays. Please try again when it is idle.", retry_after=5.0
+            )
+        return was_loaded
+
+    async def pin(self, name: str, *, is_pinned: bool) -> None:
+        """Raises ModelNotFound, and InvalidInput with a sentence when the catalog cannot be changed."""
+        id = self._catalog.resolve(name, None).id
+        try:
+            # In a thread: another process may be writing the file.
+            await asyncio.to_thread(self._catalog.pin, id, is_pinned=is_pinned)
+        except (ValueError, OSError) as error:
+            raise InvalidInput(str(error)) from error
+        self.note_pins()
+
+    def note_pins(self) -> None:
+        """Take over from the catalog which models stay."""
+        self._fleet.pin(model.id for model in self._catalog.list() if model.pin)
 
     def task_of(self, name: str) -> Task:
         return self._catalog.resolve(name, None).task
@@ -122,6 +171,11 @@ class Models:
 
     def describe(self, name: str) -> ModelInfo:
         """Raises ModelNotFound."""
+        if not self.knows(name) and self.demand is not None:
+            no = self.demand.no(name)
+            if no is not None and no.state is not None:
+                state = ModelState(state=no.state, reason=no.error.message)
+                return self._shown(self.demand.imagine(name), state)
         return self._info(self.resolve(name))
 
     def list(self) -> list[ModelInfo]:
@@ -133,7 +187,9 @@ class Models:
         return self._fleet.state(model)
 
     def _info(self, model: Model) -> ModelInfo:
-        state = self._state(model)
+        return self._shown(model, self._state(model))
+
+    def _shown(self, model: Model, state: ModelState) -> ModelInfo:
         capabilities = state.capabilities
         context = capabilities.context if capabilities else model.context
         return ModelInfo(
@@ -153,6 +209,8 @@ class Models:
             chats=guess_chats(model.id, model.use) if model.chats is None else model.chats,
             infills=guess_infills(model.use) if model.infills is None else model.infills,
             aliases=model.aliases,
+            pinned=model.pin,
+            memory_bytes=state.memory_bytes,
             estimated_time=state.estimated_time,
             progress=state.progress,
             reason=state.reason,

@@ -21,6 +21,7 @@ from pronto.core.request import InferenceRequest, Tokenize
 from pronto.fleet.replica import Tally
 from pronto.fleet.shares import Share
 from pronto.gateway.cache import Cache, wants_cache
+from pronto.gateway.finding import Finding
 from pronto.gateway.limits import Hold, Limits, Used
 from pronto.gateway.models import Models
 from pronto.gateway.prepare import Preparation, Ready
@@ -40,6 +41,7 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     cache: Cache
     preparation: Preparation
     usage: Usage
+    finding: Finding | None = None  # None: only models of the catalog are served
 
 
 class Gateway:
@@ -51,12 +53,19 @@ class Gateway:
         self._preparation, self._usage = stages.preparation, stages.usage
         self._tokenizing = Tokenizing(stages.models, stages.preparation, stages.usage, clock)
         self._clock, self._rng = clock, rng
+        self.finding = stages.finding
         self.is_accepting = True
+
+    async def find(self, caller: Caller, name: str) -> None:
+        """Let the catalog have a model that may be served on demand. Raises as Finding.find."""
+        if self.finding is not None:
+            await self.finding.find(caller, name)
 
     async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]:
         """Answer a request. Every refusal is raised as a ProntoError before Started."""
         if not self.is_accepting:
             raise Draining()
+        await self.find(caller, request.model)
         model = self.models.asked(request)
         plan = self._rules.check(caller, model)
         hold = await self.limits.enter(caller, plan)
@@ -128,7 +137,11 @@ class Gateway:
             tally.close("refused")
             raise
         started = Started(
-            model.revision, model.engine, deployment.compute, queued_ms=int(queue_ms), warnings=ready.warnings
+            deployment.model.revision,
+            model.engine,
+            deployment.compute,
+            queued_ms=int(queue_ms),
+            warnings=ready.warnings,
         )
         is_begun = False
         async with aclosing(deployment.run(ready.request, tally, permit)) as events:
