@@ -16,6 +16,7 @@ import psutil
 from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
+from pronto.accounts.sessions import Sessions
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
@@ -47,6 +48,8 @@ from pronto.shared.counters import MemoryCounters
 from pronto.shared.memory import MemoryBlobs
 from pronto.store.base import Store
 from pronto.store.database import open_store
+from pronto.web import ports as web
+from pronto.web.site import Site
 
 log = logger("app")
 
@@ -135,8 +138,25 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                 )
             ),
         )
+        app.http.site = _site(app)
         await _begin(app, machine, stack)
         yield app
+
+
+def _site(app: App) -> Site:
+    settings = app.settings
+    return Site(
+        web.Rooms(
+            models=app.gateway.models,
+            limits=app.gateway.limits,
+            authenticator=app.authenticator,
+            logins=app.logins,
+            plans=app.plans,
+            sessions=Sessions(app.store, time.time, idle=settings.session_idle, lifetime=settings.session_lifetime),
+            store=app.store,
+            settings=settings,
+        )
+    )
 
 
 def build_machine(settings: Settings) -> Machine:
@@ -276,6 +296,8 @@ async def _tidy(app: App) -> None:
         await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
         if days := app.settings.ledger_retention_days:
             await app.store.ledger.forget(time.time_ns() // 1000 - days * DAY_US)
+        await app.store.sign_ins.tidy(time.time())
+        await app.store.links.tidy(time.time())
         await app.store.answers.tidy(time.time(), most_bytes=app.settings.answers_mb * 2**20)
 
 

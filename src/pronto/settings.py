@@ -34,6 +34,18 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         False, description="Serve requests without a token, on the free plan. Only on a loopback address."
     )
+    insecure_http: bool = Field(
+        False,
+        description="Let people sign in over plain http from other machines. For tests: passwords can be read then.",
+    )
+    session_idle: float = Field(
+        43_200.0,
+        gt=0,
+        description="Seconds without a page after which a browser is signed out; the default is 12 hours.",
+    )
+    session_lifetime: float = Field(
+        604_800.0, gt=0, description="Seconds after which a browser is signed out in any case; the default is 7 days."
+    )
     default_model: str | None = Field(
         None,
         description="Model of `/`, `/generate` and `/generate_stream`; unset: the only loadable one, if there is one.",

@@ -11,11 +11,14 @@ from pronto.store.rows import (
     KeptAnswer,
     KeptTurn,
     LedgerRow,
+    Link,
     Member,
     Minute,
+    PageToken,
     Reservation,
     RowState,
     Settlement,
+    SignIn,
     Sums,
     Token,
     Total,
@@ -32,12 +35,18 @@ __all__ = [
     "KeptTurn",
     "Ledger",
     "LedgerRow",
+    "Link",
+    "Links",
     "Member",
     "Minute",
     "Organisations",
+    "PageToken",
+    "Passwords",
     "Reservation",
     "RowState",
     "Settlement",
+    "SignIn",
+    "SignIns",
     "Store",
     "Sums",
     "Token",
@@ -222,6 +231,78 @@ class Answers(Protocol):
         ...
 
 
+class SignIns(Protocol):
+    """Browsers that are signed in, and the tokens of their pages, all by digest."""
+
+    async def add(self, sign_in: SignIn, *, most: int) -> SignIn:
+        """`sign_in.id` is set in what comes back; of over `most` of the account the ones unseen for longest go."""
+        ...
+
+    async def find(self, digest: bytes) -> tuple[SignIn, Account] | None: ...
+
+    async def of(self, account_id: int) -> Sequence[SignIn]:
+        """Those of an account, last seen first."""
+        ...
+
+    async def touch(self, id: int, when: float) -> None: ...
+
+    async def end(self, account_id: int, id: int | None = None, *, but: int | None = None) -> int:
+        """One of an account, or all `but` one, with the tokens of their pages; how many they were."""
+        ...
+
+    async def add_token(self, token: PageToken, *, most: int) -> None:
+        """Of over `most` of the sign-in the oldest go."""
+        ...
+
+    async def by_token(self, digest: bytes) -> tuple[PageToken, Account] | None: ...
+
+    async def tidy(self, now: float) -> int:
+        """Delete what has expired; how many sign-ins that were."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashes of passwords, and who may administrate with one."""
+
+    async def get(self, account_id: int) -> str | None: ...
+
+    async def set(self, account_id: int, hash: str, when: float) -> None: ...
+
+    async def by_email(self, email: str) -> Sequence[Account]:
+        """The users who gave this address, in whatever case."""
+        ...
+
+    async def is_administrator(self, account_id: int) -> bool: ...
+
+    async def set_administrator(self, account_id: int, since: float | None) -> None:
+        """None: not any more."""
+        ...
+
+    async def administrators(self) -> Sequence[Account]: ...
+
+
+class Links(Protocol):
+    """Links that work once, by digest."""
+
+    async def add(self, link: Link) -> None: ...
+
+    async def find(self, digest: bytes) -> Link | None: ...
+
+    async def use(self, digest: bytes, now: float) -> bool:
+        """False when it was used before, has expired, or never was; of two at the same moment one is told True."""
+        ...
+
+    async def open(self, now: float) -> Sequence[Link]:
+        """Those that still work, the newest first."""
+        ...
+
+    async def drop(self, digest: bytes) -> bool: ...
+
+    async def tidy(self, before: float) -> None:
+        """Delete what expired before."""
+        ...
+
+
 class Store(Protocol):
     """Everything that must outlive the process."""
 
@@ -242,6 +323,15 @@ class Store(Protocol):
 
     @property
     def answers(self) -> Answers: ...
+
+    @property
+    def sign_ins(self) -> SignIns: ...
+
+    @property
+    def passwords(self) -> Passwords: ...
+
+    @property
+    def links(self) -> Links: ...
 
     @property
     def ledger(self) -> Ledger: ...

@@ -177,3 +177,41 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """Bytes on the disk, about: many small answers are large too."""
         return 200 + len(self.key) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser that is signed in. Times are Unix seconds."""
+
+    id: int
+    digest: bytes  # SHA-256 of its cookie
+    account_id: int
+    created: float
+    seen: float
+    expires: float
+    address: str  # where it signed in from
+    agent: str  # what it called itself then
+    provider: str = ""  # who vouched for the person; empty: our own password
+
+
+class PageToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page's scripts use at the API; it goes with the sign-in. Unix seconds."""
+
+    digest: bytes  # SHA-256 of the token
+    sign_in_id: int
+    expires: float
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that works once. What it gives is in the fields that are set; times are Unix seconds."""
+
+    digest: bytes  # SHA-256 of what stands in the link
+    kind: str  # join | member | password
+    created: float
+    expires: float
+    made_by: str
+    account_id: int | None = None  # whose password it sets
+    org_id: int | None = None  # whose member it makes
+    email: str | None = None  # who it was sent to
+    plan: str | None = None
+    role: str | None = None
+    used: float | None = None

@@ -1,0 +1,52 @@
+"""What the pages need of the rooms beneath them. Knows none of their insides."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from pronto.accounts.device_login import DeviceLogins
+from pronto.accounts.plans import Plans
+from pronto.accounts.sessions import Sessions
+from pronto.core.identity import Caller
+from pronto.core.plan import Plan, Standing
+from pronto.gateway.models import ModelInfo
+from pronto.settings import Settings
+from pronto.store.base import Store
+
+
+class ModelsPort(Protocol):
+    """gateway/models.py."""
+
+    def default(self) -> str: ...
+
+    def describe(self, name: str) -> ModelInfo: ...
+
+    def list(self) -> Sequence[ModelInfo]: ...
+
+
+class LimitsPort(Protocol):
+    """gateway/limits.py."""
+
+    async def peek(self, caller: Caller, plan: Plan) -> tuple[Standing, ...]: ...
+
+    def held(self, tenant: str) -> int: ...
+
+
+class AuthenticatorPort(Protocol):
+    """accounts/authenticator.py: what was changed here holds at once."""
+
+    def forget(self) -> None: ...
+
+
+class Rooms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages are made of."""
+
+    models: ModelsPort
+    limits: LimitsPort
+    authenticator: AuthenticatorPort
+    logins: DeviceLogins
+    plans: Plans
+    sessions: Sessions
+    store: Store
+    settings: Settings
