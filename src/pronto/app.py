@@ -15,6 +15,8 @@ import psutil
 
 from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.device_login import DeviceLogins
+from pronto.accounts.mail import Mail
+from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Sessions
 from pronto.catalog.catalog import Catalog
@@ -138,12 +140,15 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                 )
             ),
         )
-        app.http.site = _site(app)
+        mail = Mail(settings)
+        site = app.http.site = _site(app, mail)
         await _begin(app, machine, stack)
+        for work in (mail.run(), asyncio.to_thread(site.view.warm_up)):
+            _keep(asyncio.create_task(work), stack)
         yield app
 
 
-def _site(app: App) -> Site:
+def _site(app: App, mail: Mail) -> Site:
     settings = app.settings
     return Site(
         web.Rooms(
@@ -152,6 +157,8 @@ def _site(app: App) -> Site:
             authenticator=app.authenticator,
             logins=app.logins,
             plans=app.plans,
+            people=People(app.store, app.plans, now=time.time, clock=time.monotonic),
+            mail=mail,
             sessions=Sessions(app.store, time.time, idle=settings.session_idle, lifetime=settings.session_lifetime),
             store=app.store,
             settings=settings,

@@ -46,6 +46,20 @@ class Settings(BaseSettings):
     session_lifetime: float = Field(
         604_800.0, gt=0, description="Seconds after which a browser is signed out in any case; the default is 7 days."
     )
+    sign_up: Literal["open", "invitation", "closed"] = Field(
+        "invitation",
+        description="Who may make an account: everybody (`open`), who has a link (`invitation`), or nobody (`closed`).",
+    )
+    smtp_host: str | None = Field(
+        None, description="Mail server for invitations and new passwords; unset: administrators hand links over."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the mail server is spoken to; `none` is for a server on this machine."
+    )
+    smtp_user: str | None = Field(None, description="Name at the mail server, if it wants one.")
+    smtp_password: str | None = Field(None, description="Password at the mail server.")
+    mail_from: str | None = Field(None, description="Address that mails come from; needed with `smtp_host`.")
     default_model: str | None = Field(
         None,
         description="Model of `/`, `/generate` and `/generate_stream`; unset: the only loadable one, if there is one.",
@@ -152,6 +166,8 @@ class Settings(BaseSettings):
     def _consistent(self) -> "Settings":
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together: set both or none")
+        if self.smtp_host and not self.mail_from:
+            raise ValueError("smtp_host needs mail_from: the address that mails come from")
         if self.allow_anonymous and self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("allow_anonymous works on a loopback address only: set host to 127.0.0.1, or make tokens")
         return self

@@ -12,8 +12,12 @@ from functools import cache
 from pathlib import Path
 
 import httpx
+from argon2 import PasswordHasher
 
 from pronto.accounts.device_login import DeviceLogins
+from pronto.accounts.mail import Mail
+from pronto.accounts.passwords import Passwords
+from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Place, Sessions
 from pronto.store.database import open_store
@@ -22,6 +26,8 @@ from pronto.web.ports import Rooms
 from pronto.web.site import Site
 from tests.http.house_scene import House, open_house
 
+# Hashing with little work: 0.2 ms. That the real one takes long is shown in tests/unit/test_passwords.py.
+QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 FORM = re.compile(r'name="_form" value="([0-9a-f]{64})"')
 HTML = {"accept": "text/html,application/xhtml+xml"}
 
@@ -71,6 +77,7 @@ class Web:
     def __init__(self, house: House, rooms: Rooms, site: Site, transport: httpx.ASGITransport) -> None:
         self.house, self.rooms, self.site, self.store = house, rooms, site, house.store
         self._transport = transport
+        self.clock = [0.0]  # monotonic seconds, of what slows people down
         self._browsers: list[Browser] = []
 
     def browser(self, base: str = "http://localhost:8080", cookie: str = "") -> Browser:
@@ -129,6 +136,7 @@ def put_database(folder: Path) -> Path:
 @asynccontextmanager
 async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
     put_database(folder)
+    web_clock = [1000.0]
     async with open_house(folder, **overrides) as house:
         transport = house.client._transport
         assert isinstance(transport, httpx.ASGITransport)
@@ -140,10 +148,15 @@ async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
             logins=DeviceLogins(time.monotonic),
             plans=Plans(),
             sessions=Sessions(house.store, time.time),
+            people=People(house.store, Plans(), now=time.time, clock=lambda: web_clock[0], passwords=QUICK),
+            mail=Mail(house.settings, pause=0.01),
             store=house.store,
             settings=house.settings,
         )
         app.site = Site(rooms)  # type: ignore[attr-defined]  # an Application
         web = Web(house, rooms, app.site, transport)  # type: ignore[attr-defined]  # as above
+        web.clock = web_clock
+        sending = asyncio.create_task(rooms.mail.run())
         yield web
+        sending.cancel()
         await web.close()

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import msgspec
 from starlette.requests import Request
 
+from pronto.accounts.address_guard import AddressGuard
 from pronto.core.errors import ProntoError
-from pronto.edge.address_guard import AddressGuard
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
 from pronto.edge.guarded_logins import ADDRESS, GuardedLogins

@@ -6,6 +6,8 @@ from typing import Protocol
 import msgspec
 
 from pronto.accounts.device_login import DeviceLogins
+from pronto.accounts.mail import Mail
+from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Sessions
 from pronto.core.identity import Caller
@@ -48,5 +50,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     logins: DeviceLogins
     plans: Plans
     sessions: Sessions
+    people: People
+    mail: Mail
     store: Store
     settings: Settings

@@ -4,9 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pronto.accounts.sessions import Place, new_secret
+from pronto.core.errors import ProntoError
 from pronto.store.base import Account, SignIn
 from pronto.web.cookies import Ground, form_token, is_form_token, set_cookie
 from pronto.web.forms import Form
+from pronto.wire.faults import fault
 
 
 class Visit:
@@ -65,6 +67,17 @@ class Visit:
         """Give the browser what it is to keep."""
         if self._cookie:
             response.headers.append("set-cookie", self._cookie)
+
+
+def wrong_fields(error: ProntoError) -> dict[str, str]:
+    """What is wrong in a form, by field; under the empty name what is wrong with all of it. Sentences."""
+    name = getattr(error, "param", None) or ""
+    text = error.message
+    return {name: text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")}
+
+
+def status_of(error: ProntoError) -> int:
+    return fault(error).status
 
 
 def redirect(path: str, done: str = "") -> Response:

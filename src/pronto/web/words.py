@@ -4,6 +4,10 @@ from datetime import UTC, datetime
 
 # What a page says after a form was taken: `?done=NAME`. Nothing of the address itself is ever shown.
 DONE = {
+    "joined": "Welcome! Your account is made. Next you need a token.",
+    "member": "You are a member now.",
+    "password-set": "Your new password holds. Please sign in with it.",
+    "password-changed": "Your new password holds. All other browsers are signed out.",
     "signed-out": "You are signed out.",
     "session-ended": "That browser is signed out.",
     "sessions-ended": "All other browsers are signed out.",
