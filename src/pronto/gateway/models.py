@@ -48,6 +48,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     chats: bool = False  # by the model's files; guessed from its name where they are not here
     infills: bool = False
     aliases: tuple[str, ...] = ()
+    base: str | None = None  # the model that this one is with an adapter
     estimated_time: float | None = None  # seconds until it is loaded, while it is not
     progress: float | None = None
     reason: str | None = None  # why it failed
@@ -136,6 +137,7 @@ class Models:
             chats=guess_chats(model.id, model.use) if model.chats is None else model.chats,
             infills=guess_infills(model.use) if model.infills is None else model.infills,
             aliases=model.aliases,
+            base=model.base,
             estimated_time=state.estimated_time,
             progress=state.progress,
             reason=state.reason,
