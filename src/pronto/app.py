@@ -24,6 +24,7 @@ from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
 from pronto.core.request import Options
+from pronto.edge import openapi
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
 from pronto.edge.login_desk import LoginDesk
@@ -162,6 +163,7 @@ def _site(app: App, mail: Mail) -> Site:
             sessions=Sessions(app.store, time.time, idle=settings.session_idle, lifetime=settings.session_lifetime),
             store=app.store,
             settings=settings,
+            openapi=openapi.document(),
         )
     )
 

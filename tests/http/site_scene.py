@@ -20,6 +20,7 @@ from pronto.accounts.passwords import Passwords
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Place, Sessions
+from pronto.edge import openapi
 from pronto.store.database import open_store
 from pronto.store.sqlite import FILE_NAME
 from pronto.web.ports import Rooms
@@ -152,6 +153,7 @@ async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
             mail=Mail(house.settings, pause=0.01),
             store=house.store,
             settings=house.settings,
+            openapi=openapi.document(),
         )
         app.site = Site(rooms)  # type: ignore[attr-defined]  # an Application
         web = Web(house, rooms, app.site, transport)  # type: ignore[attr-defined]  # as above

@@ -1,7 +1,7 @@
 """What the pages need of the rooms beneath them. Knows none of their insides."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -54,3 +54,4 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     mail: Mail
     store: Store
     settings: Settings
+    openapi: Mapping[str, Any]  # the document that describes the API

@@ -43,6 +43,7 @@ TABLE: tuple[Page, ...] = (
     Page("home", "GET", "/", is_shared=True),
     Page("models", "GET", "/models", is_shared=True),
     Page("model", "GET", "/models/{model}", is_shared=True),
+    Page("docs", "GET", "/docs", is_shared=True),
     Page("login", "GET", "/login"),
     Page("log-in", "POST", "/login"),
     Page("join", "GET", "/join"),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.responses import Response
 
 from pronto.web.pages.account import AccountPages
+from pronto.web.pages.docs import DocPages
 from pronto.web.pages.joining import JoinPages
 from pronto.web.pages.models import ModelPages
 from pronto.web.pages.passwords import PasswordPages
@@ -38,6 +39,7 @@ def page_table(rooms: Rooms, view: View) -> Mapping[str, Handler]:
         "home": models.home,
         "models": models.all,
         "model": models.one,
+        "docs": DocPages(rooms, view).page,
         "login": sign_in.login,
         "log-out": sign_in.log_out,
         "sessions": sessions.all,
