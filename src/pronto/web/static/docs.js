@@ -67,5 +67,5 @@ for (const operation of $$(".operation")) {
 }
 
 // A link to an operation opens it.
-const target = location.hash && document.getElementById(location.hash.slice(1));
+const target = location.hash ? document.getElementById(location.hash.slice(1)) : null;
 if (target?.matches("details")) target.open = true;
