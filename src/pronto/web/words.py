@@ -8,6 +8,8 @@ DONE = {
     "member": "You are a member now.",
     "password-set": "Your new password holds. Please sign in with it.",
     "password-changed": "Your new password holds. All other browsers are signed out.",
+    "token-revoked": "The token is revoked.",
+    "token-made-before": "This was done already, and a token is shown only once. Revoke it here if you lost it.",
     "signed-out": "You are signed out.",
     "session-ended": "That browser is signed out.",
     "sessions-ended": "All other browsers are signed out.",
