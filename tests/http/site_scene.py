@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 from argon2 import PasswordHasher
 
-from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.mail import Mail
 from pronto.accounts.passwords import Passwords
 from pronto.accounts.people import People
@@ -145,7 +144,7 @@ async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
             models=house.source.models,
             limits=house.limits,
             authenticator=house.door,
-            logins=DeviceLogins(time.monotonic),
+            logins=house.logins,
             plans=Plans(),
             sessions=Sessions(house.store, time.time),
             people=People(house.store, Plans(), now=time.time, clock=lambda: web_clock[0], passwords=QUICK),

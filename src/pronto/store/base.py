@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pronto.store.rows import (
     Account,
     AuditEntry,
+    Detail,
     KeptAnswer,
     KeptTurn,
     LedgerRow,
@@ -21,6 +22,7 @@ from pronto.store.rows import (
     SignIn,
     Sums,
     Token,
+    TokenUse,
     Total,
 )
 
@@ -31,6 +33,7 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "Conversations",
+    "Detail",
     "KeptAnswer",
     "KeptTurn",
     "Ledger",
@@ -50,6 +53,7 @@ __all__ = [
     "Store",
     "Sums",
     "Token",
+    "TokenUse",
     "Tokens",
     "Total",
 ]
@@ -184,6 +188,10 @@ class Ledger(Protocol):
 
     async def minutes(self, *, account_id: int, org_id: int | None, since: int) -> Sequence[Minute]:
         """The same by the minute, oldest first, from the rows themselves; `since` in Unix microseconds."""
+        ...
+
+    async def detail(self, *, account_id: int | None, org_id: int | None, since: int, most: int) -> Detail:
+        """From the newest rows, `most` at most, of since (Unix microseconds): whose they are as in `totals`."""
         ...
 
     async def forget(self, before: int) -> int:

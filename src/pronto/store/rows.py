@@ -151,6 +151,26 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
     audio_ms: int
 
 
+class TokenUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What came with one token; None: without one."""
+
+    token_id: int | None
+    requests: int
+    cached: int
+    prompt_tokens: int
+    generated_tokens: int
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    """What only single rows tell. Times in milliseconds, from the first look at a request to its end; 0: no answers."""
+
+    rows: int  # that were looked at
+    by_token: tuple[TokenUse, ...]
+    finishes: dict[str, int]  # how many ended how; `running` is in work
+    median_ms: int
+    slow_ms: int  # 19 of 20 were quicker
+
+
 class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):
     """One turn of a kept conversation. Times are Unix seconds; `body` is the gateway's own."""
 

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.responses import Response
 
 from pronto.web.pages.account import AccountPages
+from pronto.web.pages.devices import DevicePages
 from pronto.web.pages.joining import JoinPages
 from pronto.web.pages.models import ModelPages
 from pronto.web.pages.passwords import PasswordPages
 from pronto.web.pages.sessions import SessionPages
 from pronto.web.pages.sign_in import SignInPages
 from pronto.web.pages.tokens import TokenPages
+from pronto.web.pages.usage import UsagePages
 from pronto.web.ports import Rooms
 from pronto.web.rendering import View
 from pronto.web.visit import Visit
@@ -30,7 +32,10 @@ def _models(rooms: Rooms, view: View) -> dict[str, Handler]:
 
 def _signing_in(rooms: Rooms, view: View) -> dict[str, Handler]:
     sign_in, joining, passwords = SignInPages(rooms, view), JoinPages(rooms, view), PasswordPages(rooms, view)
+    devices = DevicePages(rooms, view)
     return {
+        "device": devices.page,
+        "let-in": devices.decide,
         "login": sign_in.login,
         "log-in": sign_in.log_in,
         "log-out": sign_in.log_out,
@@ -49,7 +54,10 @@ def _signing_in(rooms: Rooms, view: View) -> dict[str, Handler]:
 
 def _settings(rooms: Rooms, view: View) -> dict[str, Handler]:
     sessions, account, tokens = SessionPages(rooms, view), AccountPages(rooms, view), TokenPages(rooms, view)
+    usage = UsagePages(rooms, view)
     return {
+        "usage": usage.page,
+        "usage-csv": usage.csv,
         "account": account.page,
         "change-password": account.change_password,
         "tokens": tokens.all,
