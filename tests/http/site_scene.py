@@ -19,6 +19,7 @@ from pronto.accounts.passwords import Passwords
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Place, Sessions
+from pronto.accounts.stripe_billing import StripeBilling
 from pronto.store.database import open_store
 from pronto.store.sqlite import FILE_NAME
 from pronto.web.ports import Rooms
@@ -148,6 +149,7 @@ async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
             plans=Plans(),
             sessions=Sessions(house.store, time.time),
             people=People(house.store, Plans(), now=time.time, clock=lambda: web_clock[0], passwords=QUICK),
+            billing=StripeBilling(house.settings, house.store, Plans()),
             mail=Mail(house.settings, pause=0.01),
             store=house.store,
             settings=house.settings,

@@ -16,10 +16,12 @@ from pronto.store.rows import (
     Member,
     Minute,
     PageToken,
+    PlanRequest,
     Reservation,
     RowState,
     Settlement,
     SignIn,
+    Subscription,
     Sums,
     Token,
     TokenUse,
@@ -45,12 +47,15 @@ __all__ = [
     "Organisations",
     "PageToken",
     "Passwords",
+    "Payments",
+    "PlanRequest",
     "Reservation",
     "RowState",
     "Settlement",
     "SignIn",
     "SignIns",
     "Store",
+    "Subscription",
     "Sums",
     "Token",
     "TokenUse",
@@ -288,6 +293,14 @@ class Passwords(Protocol):
 
     async def administrators(self) -> Sequence[Account]: ...
 
+    async def identify(self, issuer: str, subject: str) -> Account | None:
+        """Who somebody is at a provider of sign-ins."""
+        ...
+
+    async def add_identity(self, account_id: int, issuer: str, subject: str, when: float) -> None:
+        """Raises ValueError when it is somebody's already."""
+        ...
+
 
 class Links(Protocol):
     """Links that work once, by digest."""
@@ -308,6 +321,32 @@ class Links(Protocol):
 
     async def tidy(self, before: float) -> None:
         """Delete what expired before."""
+        ...
+
+
+class Payments(Protocol):
+    """Wishes for other plans, and what Stripe said of subscriptions."""
+
+    async def ask(self, request: PlanRequest) -> PlanRequest:
+        """In the place of a wish of the account that nobody has decided on; `request.id` is set in what comes back."""
+        ...
+
+    async def decide(self, id: int, is_granted: bool, by: str, when: float) -> PlanRequest | None:
+        """None when there is no such wish, or somebody has decided. Of two at the same moment one decides."""
+        ...
+
+    async def requests(self, account_id: int | None = None, *, limit: int = 100) -> Sequence[PlanRequest]:
+        """The newest first."""
+        ...
+
+    async def withdraw(self, account_id: int) -> bool: ...
+
+    async def subscription(self, account_id: int) -> Subscription | None: ...
+
+    async def keep_subscription(self, subscription: Subscription) -> None: ...
+
+    async def begin_event(self, id: str, when: float) -> bool:
+        """False for one that was worked on. Within a transaction it counts only when that ends well."""
         ...
 
 
@@ -340,6 +379,9 @@ class Store(Protocol):
 
     @property
     def links(self) -> Links: ...
+
+    @property
+    def payments(self) -> Payments: ...
 
     @property
     def ledger(self) -> Ledger: ...

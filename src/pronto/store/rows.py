@@ -235,3 +235,28 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     plan: str | None = None
     role: str | None = None
     used: float | None = None
+
+
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's wish for another plan. `is_granted` None: nobody has decided yet."""
+
+    id: int
+    account_id: int
+    plan: str
+    note: str
+    created: float
+    decided: float | None = None
+    decided_by: str | None = None
+    is_granted: bool | None = None
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """What Stripe said last. `status` and the ids are its own; `ends` is set when it was cancelled. Unix seconds."""
+
+    account_id: int
+    customer: str
+    subscription: str
+    plan: str
+    status: str
+    changed: float
+    ends: float | None = None

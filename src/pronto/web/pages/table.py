@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.responses import Response
 
 from pronto.web.pages.account import AccountPages
+from pronto.web.pages.billing import BillingPages
 from pronto.web.pages.devices import DevicePages
 from pronto.web.pages.joining import JoinPages
 from pronto.web.pages.models import ModelPages
@@ -22,7 +23,7 @@ Handler = Callable[[Visit], Awaitable[Response]]
 
 def page_table(rooms: Rooms, view: View) -> Mapping[str, Handler]:
     """A handler for each line of routes.TABLE."""
-    return _models(rooms, view) | _signing_in(rooms, view) | _settings(rooms, view)
+    return _models(rooms, view) | _signing_in(rooms, view) | _settings(rooms, view) | _plans(rooms, view)
 
 
 def _models(rooms: Rooms, view: View) -> dict[str, Handler]:
@@ -70,4 +71,18 @@ def _settings(rooms: Rooms, view: View) -> dict[str, Handler]:
         "end-session": sessions.end,
         "end-sessions": sessions.end_others,
         "page-token": sessions.page_token,
+    }
+
+
+def _plans(rooms: Rooms, view: View) -> dict[str, Handler]:
+    billing = BillingPages(rooms, view)
+    return {
+        "pricing": billing.pricing,
+        "billing": billing.page,
+        "ask-for-plan": billing.ask,
+        "withdraw-request": billing.withdraw,
+        "leave-plan": billing.leave,
+        "subscribe": billing.subscribe,
+        "portal": billing.portal,
+        "stripe-webhook": billing.webhook,
     }
