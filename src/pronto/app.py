@@ -19,6 +19,7 @@ from pronto.accounts.mail import Mail
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Sessions
+from pronto.accounts.stripe_billing import StripeBilling
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
@@ -160,6 +161,7 @@ def _site(app: App, mail: Mail) -> Site:
             plans=app.plans,
             people=People(app.store, app.plans, now=time.time, clock=time.monotonic),
             mail=mail,
+            billing=StripeBilling(settings, app.store, app.plans),
             sessions=Sessions(app.store, time.time, idle=settings.session_idle, lifetime=settings.session_lifetime),
             store=app.store,
             settings=settings,

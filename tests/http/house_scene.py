@@ -46,6 +46,7 @@ class House:
         self.store, self.client, self.source, self.door = store, client, source, door
         self.limits: Limits
         self.settings: Settings
+        self.logins: DeviceLogins
         self.registry = Registry(store, Plans, actor=OPERATOR, now=time.time)
         self.issuing = Issuing(store, actor=OPERATOR, now=time.time, may_make_admins=True)
         self.secrets: list[str] = []
@@ -111,6 +112,6 @@ async def open_house(folder: Path, **overrides: object) -> AsyncIterator[House]:
     transport = httpx.ASGITransport(app=build_app(rooms))  # type: ignore[arg-type]  # an ASGI application
     async with httpx.AsyncClient(transport=transport, base_url="http://server:8080") as client:
         house = House(store, client, source, door)
-        house.limits, house.settings = rooms.limits, rooms.settings
+        house.limits, house.settings, house.logins = rooms.limits, rooms.settings, rooms.logins
         yield house
     await store.close()

@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx
 from argon2 import PasswordHasher
 
-from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.mail import Mail
 from pronto.accounts.passwords import Passwords
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Place, Sessions
+from pronto.accounts.stripe_billing import StripeBilling
 from pronto.edge import openapi
 from pronto.store.database import open_store
 from pronto.store.sqlite import FILE_NAME
@@ -146,10 +146,11 @@ async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
             models=house.source.models,
             limits=house.limits,
             authenticator=house.door,
-            logins=DeviceLogins(time.monotonic),
+            logins=house.logins,
             plans=Plans(),
             sessions=Sessions(house.store, time.time),
             people=People(house.store, Plans(), now=time.time, clock=lambda: web_clock[0], passwords=QUICK),
+            billing=StripeBilling(house.settings, house.store, Plans()),
             mail=Mail(house.settings, pause=0.01),
             store=house.store,
             settings=house.settings,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pronto.store.rows import (
     Account,
     AuditEntry,
+    Detail,
     KeptAnswer,
     KeptTurn,
     LedgerRow,
@@ -15,12 +16,15 @@ from pronto.store.rows import (
     Member,
     Minute,
     PageToken,
+    PlanRequest,
     Reservation,
     RowState,
     Settlement,
     SignIn,
+    Subscription,
     Sums,
     Token,
+    TokenUse,
     Total,
 )
 
@@ -31,6 +35,7 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "Conversations",
+    "Detail",
     "KeptAnswer",
     "KeptTurn",
     "Ledger",
@@ -42,14 +47,18 @@ __all__ = [
     "Organisations",
     "PageToken",
     "Passwords",
+    "Payments",
+    "PlanRequest",
     "Reservation",
     "RowState",
     "Settlement",
     "SignIn",
     "SignIns",
     "Store",
+    "Subscription",
     "Sums",
     "Token",
+    "TokenUse",
     "Tokens",
     "Total",
 ]
@@ -186,6 +195,10 @@ class Ledger(Protocol):
         """The same by the minute, oldest first, from the rows themselves; `since` in Unix microseconds."""
         ...
 
+    async def detail(self, *, account_id: int | None, org_id: int | None, since: int, most: int) -> Detail:
+        """From the newest rows, `most` at most, of since (Unix microseconds): whose they are as in `totals`."""
+        ...
+
     async def forget(self, before: int) -> int:
         """Delete rows of before (Unix microseconds) that are not in work; the roll-ups stay. How many went."""
         ...
@@ -280,6 +293,14 @@ class Passwords(Protocol):
 
     async def administrators(self) -> Sequence[Account]: ...
 
+    async def identify(self, issuer: str, subject: str) -> Account | None:
+        """Who somebody is at a provider of sign-ins."""
+        ...
+
+    async def add_identity(self, account_id: int, issuer: str, subject: str, when: float) -> None:
+        """Raises ValueError when it is somebody's already."""
+        ...
+
 
 class Links(Protocol):
     """Links that work once, by digest."""
@@ -300,6 +321,32 @@ class Links(Protocol):
 
     async def tidy(self, before: float) -> None:
         """Delete what expired before."""
+        ...
+
+
+class Payments(Protocol):
+    """Wishes for other plans, and what Stripe said of subscriptions."""
+
+    async def ask(self, request: PlanRequest) -> PlanRequest:
+        """In the place of a wish of the account that nobody has decided on; `request.id` is set in what comes back."""
+        ...
+
+    async def decide(self, id: int, is_granted: bool, by: str, when: float) -> PlanRequest | None:
+        """None when there is no such wish, or somebody has decided. Of two at the same moment one decides."""
+        ...
+
+    async def requests(self, account_id: int | None = None, *, limit: int = 100) -> Sequence[PlanRequest]:
+        """The newest first."""
+        ...
+
+    async def withdraw(self, account_id: int) -> bool: ...
+
+    async def subscription(self, account_id: int) -> Subscription | None: ...
+
+    async def keep_subscription(self, subscription: Subscription) -> None: ...
+
+    async def begin_event(self, id: str, when: float) -> bool:
+        """False for one that was worked on. Within a transaction it counts only when that ends well."""
         ...
 
 
@@ -332,6 +379,9 @@ class Store(Protocol):
 
     @property
     def links(self) -> Links: ...
+
+    @property
+    def payments(self) -> Payments: ...
 
     @property
     def ledger(self) -> Ledger: ...

@@ -24,6 +24,7 @@ from pronto.store.base import (
     Links,
     Organisations,
     Passwords,
+    Payments,
     SignIns,
     Tokens,
 )
@@ -46,6 +47,7 @@ class _Parts(NamedTuple):
     sign_ins: SignIns
     passwords: Passwords
     links: Links
+    payments: Payments
 
 
 class SqliteStore:
@@ -98,6 +100,10 @@ class SqliteStore:
     def links(self) -> Links:
         return self._sql().links
 
+    @property
+    def payments(self) -> Payments:
+        return self._sql().payments
+
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None, None]:
         """Tasks that are started inside are inside of the transaction too; end them before its end."""
@@ -124,6 +130,7 @@ class SqliteStore:
             from pronto.store.links import SqlLinks
             from pronto.store.organisations import SqlOrganisations
             from pronto.store.passwords import SqlPasswords
+            from pronto.store.payments import SqlPayments
             from pronto.store.sessions import Sessions
             from pronto.store.sign_ins import SqlSignIns
 
@@ -138,6 +145,7 @@ class SqliteStore:
                 SqlSignIns(sessions),
                 SqlPasswords(sessions),
                 SqlLinks(sessions),
+                SqlPayments(sessions),
             )
         return self._parts
 

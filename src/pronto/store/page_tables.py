@@ -69,3 +69,52 @@ links = sa.Table(
     sa.Index(None, "account_id"),
     sa.Index(None, "expires"),
 )
+
+# Who would like another plan; an administrator decides. Without Stripe.
+plan_requests = sa.Table(
+    "plan_requests",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    _account(),
+    sa.Column("plan", sa.String(40), nullable=False),
+    sa.Column("note", sa.String(1000), nullable=False),
+    sa.Column("created", sa.Double(), nullable=False),
+    sa.Column("decided", sa.Double()),
+    sa.Column("decided_by", sa.String(96)),
+    sa.Column("is_granted", sa.Boolean()),
+    sa.Index(None, "account_id"),
+)
+
+# What Stripe said last of an account's subscription.
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    _account(primary_key=True),
+    sa.Column("customer", sa.String(255), nullable=False),
+    sa.Column("subscription", sa.String(255), nullable=False),
+    sa.Column("plan", sa.String(40), nullable=False),
+    sa.Column("status", sa.String(40), nullable=False),
+    sa.Column("ends", sa.Double()),  # when it was cancelled for the end of what is paid
+    sa.Column("changed", sa.Double(), nullable=False),
+    sa.UniqueConstraint("customer"),
+)
+
+# Events of Stripe that were worked on: it sends them again until it hears that they were.
+payment_events = sa.Table(
+    "payment_events",
+    metadata,
+    sa.Column("id", sa.String(255), primary_key=True),
+    sa.Column("at", sa.Double(), nullable=False),
+    sa.Index(None, "at"),
+)
+
+# Who somebody is at a provider of OpenID Connect: never an e-mail address, which may belong to another tomorrow.
+identities = sa.Table(
+    "identities",
+    metadata,
+    sa.Column("issuer", sa.String(400), primary_key=True),
+    sa.Column("subject", sa.String(255), primary_key=True),
+    _account(),
+    sa.Column("created", sa.Double(), nullable=False),
+    sa.Index(None, "account_id"),
+)

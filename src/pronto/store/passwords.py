@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from pronto.store.base import Account
-from pronto.store.page_tables import administrators, passwords
+from pronto.store.page_tables import administrators, identities, passwords
 from pronto.store.sessions import Sessions
 from pronto.store.tables import accounts
 
@@ -46,6 +47,19 @@ class SqlPasswords:
 
     async def administrators(self) -> Sequence[Account]:
         return await self._accounts(sa.select(accounts).select_from(accounts.join(administrators)))
+
+    async def identify(self, issuer: str, subject: str) -> Account | None:
+        here = (identities.c.issuer == issuer) & (identities.c.subject == subject)
+        found = await self._accounts(sa.select(accounts).select_from(accounts.join(identities)).where(here))
+        return found[0] if found else None
+
+    async def add_identity(self, account_id: int, issuer: str, subject: str, when: float) -> None:
+        values = {"issuer": issuer, "subject": subject, "account_id": account_id, "created": when}
+        async with self._sessions.writing() as session:
+            try:
+                await session.execute(identities.insert().values(values))
+            except IntegrityError as error:
+                raise ValueError("This identity is somebody's already.") from error
 
     async def _accounts(self, query: sa.Select[tuple[object, ...]]) -> list[Account]:
         async with self._sessions.reading() as session:

@@ -151,6 +151,26 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
     audio_ms: int
 
 
+class TokenUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What came with one token; None: without one."""
+
+    token_id: int | None
+    requests: int
+    cached: int
+    prompt_tokens: int
+    generated_tokens: int
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    """What only single rows tell. Times in milliseconds, from the first look at a request to its end; 0: no answers."""
+
+    rows: int  # that were looked at
+    by_token: tuple[TokenUse, ...]
+    finishes: dict[str, int]  # how many ended how; `running` is in work
+    median_ms: int
+    slow_ms: int  # 19 of 20 were quicker
+
+
 class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):
     """One turn of a kept conversation. Times are Unix seconds; `body` is the gateway's own."""
 
@@ -215,3 +235,28 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     plan: str | None = None
     role: str | None = None
     used: float | None = None
+
+
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's wish for another plan. `is_granted` None: nobody has decided yet."""
+
+    id: int
+    account_id: int
+    plan: str
+    note: str
+    created: float
+    decided: float | None = None
+    decided_by: str | None = None
+    is_granted: bool | None = None
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """What Stripe said last. `status` and the ids are its own; `ends` is set when it was cancelled. Unix seconds."""
+
+    account_id: int
+    customer: str
+    subscription: str
+    plan: str
+    status: str
+    changed: float
+    ends: float | None = None

@@ -10,6 +10,7 @@ from pronto.accounts.mail import Mail
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Sessions
+from pronto.accounts.stripe_billing import StripeBilling
 from pronto.core.identity import Caller
 from pronto.core.plan import Plan, Standing
 from pronto.gateway.models import ModelInfo
@@ -52,6 +53,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions
     people: People
     mail: Mail
+    billing: StripeBilling
     store: Store
     settings: Settings
     openapi: Mapping[str, Any]  # the document that describes the API

@@ -27,7 +27,7 @@ class View:
         self._settings, self._assets = settings, assets
         self._templates = _environment()
 
-    def page(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Response:
+    def page(self, visit: Visit, template: str, status: int = 200, /, **values: Any) -> Response:
         """A page of its template. docs/web.md says what all templates have."""
         html = self._templates.get_template(template).render(
             {

@@ -36,6 +36,9 @@ NEEDS_HTTPS = (
     "with --insecure-http."
 )
 
+# A browser follows the answer to a form only where the policy lets forms lead.
+PAYMENT_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com")
+
 log = logger("web")
 
 
@@ -46,7 +49,7 @@ class Site:
         self._rooms, self._pages, self.assets = rooms, Pages(), Assets()
         self.view = View(rooms.settings, self.assets)
         self._handlers: Mapping[str, Handler] = page_table(rooms, self.view)
-        self._policy = policy()
+        self._policy = policy(PAYMENT_PAGES if rooms.billing.is_on else ())
 
     def takes(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a request is for a page, or for what pages need."""

@@ -5,12 +5,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.responses import Response
 
 from pronto.web.pages.account import AccountPages
+from pronto.web.pages.billing import BillingPages
+from pronto.web.pages.devices import DevicePages
 from pronto.web.pages.docs import DocPages
 from pronto.web.pages.joining import JoinPages
 from pronto.web.pages.models import ModelPages
 from pronto.web.pages.passwords import PasswordPages
 from pronto.web.pages.sessions import SessionPages
 from pronto.web.pages.sign_in import SignInPages
+from pronto.web.pages.tokens import TokenPages
+from pronto.web.pages.usage import UsagePages
 from pronto.web.ports import Rooms
 from pronto.web.rendering import View
 from pronto.web.visit import Visit
@@ -20,10 +24,23 @@ Handler = Callable[[Visit], Awaitable[Response]]
 
 def page_table(rooms: Rooms, view: View) -> Mapping[str, Handler]:
     """A handler for each line of routes.TABLE."""
-    models, sessions, sign_in = ModelPages(rooms, view), SessionPages(rooms, view), SignInPages(rooms, view)
-    joining, passwords, account = JoinPages(rooms, view), PasswordPages(rooms, view), AccountPages(rooms, view)
+    return _models(rooms, view) | _signing_in(rooms, view) | _settings(rooms, view) | _plans(rooms, view)
+
+
+def _models(rooms: Rooms, view: View) -> dict[str, Handler]:
+    models, docs = ModelPages(rooms, view), DocPages(rooms, view)
+    return {"home": models.home, "models": models.all, "model": models.one, "docs": docs.page}
+
+
+def _signing_in(rooms: Rooms, view: View) -> dict[str, Handler]:
+    sign_in, joining, passwords = SignInPages(rooms, view), JoinPages(rooms, view), PasswordPages(rooms, view)
+    devices = DevicePages(rooms, view)
     return {
+        "device": devices.page,
+        "let-in": devices.decide,
+        "login": sign_in.login,
         "log-in": sign_in.log_in,
+        "log-out": sign_in.log_out,
         "join": joining.page,
         "ask-to-join": joining.ask,
         "join-by-link": joining.by_link,
@@ -34,16 +51,39 @@ def page_table(rooms: Rooms, view: View) -> Mapping[str, Handler]:
         "send-link": passwords.send,
         "new-password": passwords.page,
         "set-password": passwords.set,
+    }
+
+
+def _settings(rooms: Rooms, view: View) -> dict[str, Handler]:
+    sessions, account, tokens = SessionPages(rooms, view), AccountPages(rooms, view), TokenPages(rooms, view)
+    usage = UsagePages(rooms, view)
+    return {
+        "usage": usage.page,
+        "usage-csv": usage.csv,
         "account": account.page,
         "change-password": account.change_password,
-        "home": models.home,
-        "models": models.all,
-        "model": models.one,
-        "docs": DocPages(rooms, view).page,
-        "login": sign_in.login,
-        "log-out": sign_in.log_out,
+        "tokens": tokens.all,
+        "new-token": tokens.new,
+        "create-token": tokens.create,
+        "token": tokens.one,
+        "rotate-token": tokens.rotate,
+        "revoke-token": tokens.revoke,
         "sessions": sessions.all,
         "end-session": sessions.end,
         "end-sessions": sessions.end_others,
         "page-token": sessions.page_token,
+    }
+
+
+def _plans(rooms: Rooms, view: View) -> dict[str, Handler]:
+    billing = BillingPages(rooms, view)
+    return {
+        "pricing": billing.pricing,
+        "billing": billing.page,
+        "ask-for-plan": billing.ask,
+        "withdraw-request": billing.withdraw,
+        "leave-plan": billing.leave,
+        "subscribe": billing.subscribe,
+        "portal": billing.portal,
+        "stripe-webhook": billing.webhook,
     }

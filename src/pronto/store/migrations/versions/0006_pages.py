@@ -47,6 +47,7 @@ def upgrade() -> None:
     )
     op.create_table("administrators", _account(primary_key=True), sa.Column("since", sa.Double(), nullable=False))
     _make_links()
+    _make_billing()
 
 
 def _make_links() -> None:
@@ -68,6 +69,50 @@ def _make_links() -> None:
     op.create_index(op.f("ix_links_expires"), "links", ["expires"])
 
 
+def _make_billing() -> None:
+    op.create_table(
+        "plan_requests",
+        sa.Column("id", _ID, primary_key=True),
+        _account(),
+        sa.Column("plan", sa.String(40), nullable=False),
+        sa.Column("note", sa.String(1000), nullable=False),
+        sa.Column("created", sa.Double(), nullable=False),
+        sa.Column("decided", sa.Double()),
+        sa.Column("decided_by", sa.String(96)),
+        sa.Column("is_granted", sa.Boolean()),
+    )
+    op.create_index(op.f("ix_plan_requests_account_id"), "plan_requests", ["account_id"])
+    op.create_table(
+        "subscriptions",
+        _account(primary_key=True),
+        sa.Column("customer", sa.String(255), nullable=False),
+        sa.Column("subscription", sa.String(255), nullable=False),
+        sa.Column("plan", sa.String(40), nullable=False),
+        sa.Column("status", sa.String(40), nullable=False),
+        sa.Column("ends", sa.Double()),
+        sa.Column("changed", sa.Double(), nullable=False),
+        sa.UniqueConstraint("customer", name=op.f("uq_subscriptions_customer")),
+    )
+    op.create_table(
+        "payment_events",
+        sa.Column("id", sa.String(255), primary_key=True),
+        sa.Column("at", sa.Double(), nullable=False),
+    )
+    op.create_index(op.f("ix_payment_events_at"), "payment_events", ["at"])
+    op.create_table(
+        "identities",
+        sa.Column("issuer", sa.String(400), primary_key=True),
+        sa.Column("subject", sa.String(255), primary_key=True),
+        _account(),
+        sa.Column("created", sa.Double(), nullable=False),
+    )
+    op.create_index(op.f("ix_identities_account_id"), "identities", ["account_id"])
+
+
+_TABLES = ("links", "administrators", "passwords", "page_tokens", "sign_ins")
+_OF_PLANS = ("identities", "payment_events", "subscriptions", "plan_requests")
+
+
 def downgrade() -> None:
-    for table in ("links", "administrators", "passwords", "page_tokens", "sign_ins"):
+    for table in (*_OF_PLANS, *_TABLES):
         op.drop_table(table)
