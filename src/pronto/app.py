@@ -42,6 +42,7 @@ from pronto.gateway.conversation import Conversations
 from pronto.gateway.history import History
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
+from pronto.gateway.operations import Operations
 from pronto.gateway.prepare import Preparation
 from pronto.gateway.rules import Rules
 from pronto.gateway.serve import Gateway, Stages
@@ -155,6 +156,7 @@ def _site(app: App, mail: Mail) -> Site:
     return Site(
         web.Rooms(
             models=app.gateway.models,
+            operations=Operations(app.gateway.models, app.fleet, settings.data_dir),
             limits=app.gateway.limits,
             authenticator=app.authenticator,
             logins=app.logins,

@@ -20,7 +20,12 @@ from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Place, Sessions
 from pronto.accounts.stripe_billing import StripeBilling
+<<<<<<< HEAD
 from pronto.edge import openapi
+=======
+from pronto.core.errors import ModelNotFound, Overloaded
+from pronto.gateway.operations import AtWork
+>>>>>>> web
 from pronto.store.database import open_store
 from pronto.store.sqlite import FILE_NAME
 from pronto.web.ports import Rooms
@@ -31,6 +36,34 @@ from tests.http.house_scene import House, open_house
 QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 FORM = re.compile(r'name="_form" value="([0-9a-f]{64})"')
 HTML = {"accept": "text/html,application/xhtml+xml"}
+
+
+class Operations:
+    """Remembers what it was told to do with models."""
+
+    def __init__(self) -> None:
+        self.memory = (3 * 2**29, 2**32)
+        self.done: list[tuple[str, str]] = []
+
+    def at_work(self) -> list[AtWork]:
+        load = {"running": 2, "waiting": 1, "slots": 8, "kv_used": 0.25}
+        return [AtWork(id="tiny", memory_bytes=3 * 2**29, is_pinned=False, **load)]
+
+    def is_pinned(self, id: str) -> bool:
+        return ("pin", id) in self.done
+
+    async def load(self, id: str) -> None:
+        if id == "nothing":
+            raise ModelNotFound(id)
+        self.done.append(("load", id))
+
+    async def unload(self, id: str) -> None:
+        if id == "busy":
+            raise Overloaded("busy is answering somebody. Please try again when it is idle.", retry_after=5.0)
+        self.done.append(("unload", id))
+
+    async def pin(self, id: str, is_pinned: bool) -> None:
+        self.done.append(("pin" if is_pinned else "unpin", id))
 
 
 class Browser:
@@ -144,6 +177,7 @@ async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
         app = transport.app
         rooms = Rooms(
             models=house.source.models,
+            operations=Operations(),
             limits=house.limits,
             authenticator=house.door,
             logins=house.logins,

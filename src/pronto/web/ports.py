@@ -14,6 +14,7 @@ from pronto.accounts.stripe_billing import StripeBilling
 from pronto.core.identity import Caller
 from pronto.core.plan import Plan, Standing
 from pronto.gateway.models import ModelInfo
+from pronto.gateway.operations import AtWork
 from pronto.settings import Settings
 from pronto.store.base import Store
 
@@ -31,9 +32,29 @@ class ModelsPort(Protocol):
 class LimitsPort(Protocol):
     """gateway/limits.py."""
 
+    @property
+    def in_work(self) -> int: ...
+
     async def peek(self, caller: Caller, plan: Plan) -> tuple[Standing, ...]: ...
 
     def held(self, tenant: str) -> int: ...
+
+
+class OperationsPort(Protocol):
+    """gateway/operations.py."""
+
+    @property
+    def memory(self) -> tuple[int, int]: ...
+
+    def at_work(self) -> Sequence[AtWork]: ...
+
+    def is_pinned(self, id: str) -> bool: ...
+
+    async def load(self, id: str) -> None: ...
+
+    async def unload(self, id: str) -> None: ...
+
+    async def pin(self, id: str, is_pinned: bool) -> None: ...
 
 
 class AuthenticatorPort(Protocol):
@@ -46,6 +67,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """What the pages are made of."""
 
     models: ModelsPort
+    operations: OperationsPort
     limits: LimitsPort
     authenticator: AuthenticatorPort
     logins: DeviceLogins

@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.responses import Response
 
 from pronto.web.pages.account import AccountPages
+from pronto.web.pages.admin import AdminPages
 from pronto.web.pages.billing import BillingPages
 from pronto.web.pages.devices import DevicePages
 from pronto.web.pages.docs import DocPages
 from pronto.web.pages.joining import JoinPages
+from pronto.web.pages.machine import MachinePages
 from pronto.web.pages.models import ModelPages
+from pronto.web.pages.organizations import OrganisationPages
 from pronto.web.pages.passwords import PasswordPages
 from pronto.web.pages.sessions import SessionPages
 from pronto.web.pages.sign_in import SignInPages
@@ -24,7 +27,13 @@ Handler = Callable[[Visit], Awaitable[Response]]
 
 def page_table(rooms: Rooms, view: View) -> Mapping[str, Handler]:
     """A handler for each line of routes.TABLE."""
-    return _models(rooms, view) | _signing_in(rooms, view) | _settings(rooms, view) | _plans(rooms, view)
+    return (
+        _models(rooms, view)
+        | _signing_in(rooms, view)
+        | _settings(rooms, view)
+        | _plans(rooms, view)
+        | _administration(rooms, view)
+    )
 
 
 def _models(rooms: Rooms, view: View) -> dict[str, Handler]:
@@ -72,6 +81,29 @@ def _settings(rooms: Rooms, view: View) -> dict[str, Handler]:
         "end-session": sessions.end,
         "end-sessions": sessions.end_others,
         "page-token": sessions.page_token,
+    }
+
+
+def _administration(rooms: Rooms, view: View) -> dict[str, Handler]:
+    orgs, admin, machine = OrganisationPages(rooms, view), AdminPages(rooms, view), MachinePages(rooms, view)
+    return {
+        "organization": orgs.page,
+        "invite-member": orgs.invite,
+        "set-role": orgs.set_role,
+        "remove-member": orgs.remove,
+        "leave-organization": orgs.leave,
+        "admin": machine.overview,
+        "admin-models": machine.page,
+        "admin-model": machine.change,
+        "admin-accounts": admin.accounts,
+        "admin-add": admin.add,
+        "admin-invite": admin.invite,
+        "admin-account": admin.account,
+        "admin-change": admin.change,
+        "admin-password": admin.password,
+        "admin-requests": admin.requests,
+        "admin-decide": admin.decide,
+        "admin-audit": admin.audit,
     }
 
 
