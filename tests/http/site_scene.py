@@ -20,12 +20,9 @@ from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Place, Sessions
 from pronto.accounts.stripe_billing import StripeBilling
-<<<<<<< HEAD
-from pronto.edge import openapi
-=======
 from pronto.core.errors import ModelNotFound, Overloaded
+from pronto.edge import openapi
 from pronto.gateway.operations import AtWork
->>>>>>> web
 from pronto.store.database import open_store
 from pronto.store.sqlite import FILE_NAME
 from pronto.web.ports import Rooms
