@@ -15,7 +15,11 @@ import psutil
 
 from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.device_login import DeviceLogins
+from pronto.accounts.mail import Mail
+from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
+from pronto.accounts.sessions import Sessions
+from pronto.accounts.stripe_billing import StripeBilling
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.demand import Allowance, Demand
 from pronto.catalog.hub import Hub
@@ -24,6 +28,7 @@ from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
 from pronto.core.model import State
 from pronto.core.request import Options
+from pronto.edge import openapi
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
 from pronto.edge.login_desk import LoginDesk
@@ -46,6 +51,7 @@ from pronto.gateway.finding import Finding
 from pronto.gateway.history import History
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
+from pronto.gateway.operations import Operations
 from pronto.gateway.prepare import Preparation
 from pronto.gateway.rules import Rules
 from pronto.gateway.serve import Gateway, Stages
@@ -56,6 +62,8 @@ from pronto.shared.counters import MemoryCounters
 from pronto.shared.memory import MemoryBlobs
 from pronto.store.base import Store
 from pronto.store.database import open_store
+from pronto.web import ports as web
+from pronto.web.site import Site
 
 log = logger("app")
 
@@ -151,8 +159,33 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                 )
             ),
         )
+        mail = Mail(settings)
+        site = app.http.site = _site(app, mail)
         await _begin(app, machine, stack)
+        for work in (mail.run(), asyncio.to_thread(site.view.warm_up)):
+            _keep(asyncio.create_task(work), stack)
         yield app
+
+
+def _site(app: App, mail: Mail) -> Site:
+    settings = app.settings
+    return Site(
+        web.Rooms(
+            models=app.gateway.models,
+            operations=Operations(app.gateway.models, app.fleet, settings.data_dir),
+            limits=app.gateway.limits,
+            authenticator=app.authenticator,
+            logins=app.logins,
+            plans=app.plans,
+            people=People(app.store, app.plans, now=time.time, clock=time.monotonic),
+            mail=mail,
+            billing=StripeBilling(settings, app.store, app.plans),
+            sessions=Sessions(app.store, time.time, idle=settings.session_idle, lifetime=settings.session_lifetime),
+            store=app.store,
+            settings=settings,
+            openapi=openapi.document(),
+        )
+    )
 
 
 def build_machine(settings: Settings) -> Machine:
@@ -314,6 +347,8 @@ async def _tidy(app: App) -> None:
         await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
         if days := app.settings.ledger_retention_days:
             await app.store.ledger.forget(time.time_ns() // 1000 - days * DAY_US)
+        await app.store.sign_ins.tidy(time.time())
+        await app.store.links.tidy(time.time())
         await app.store.answers.tidy(time.time(), most_bytes=app.settings.answers_mb * 2**20)
 
 

@@ -34,6 +34,45 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         False, description="Serve requests without a token, on the free plan. Only on a loopback address."
     )
+    insecure_http: bool = Field(
+        False,
+        description="Let people sign in over plain http from other machines. For tests: passwords can be read then.",
+    )
+    session_idle: float = Field(
+        43_200.0,
+        gt=0,
+        description="Seconds without a page after which a browser is signed out; the default is 12 hours.",
+    )
+    session_lifetime: float = Field(
+        604_800.0, gt=0, description="Seconds after which a browser is signed out in any case; the default is 7 days."
+    )
+    sign_up: Literal["open", "invitation", "closed"] = Field(
+        "invitation",
+        description="Who may make an account: everybody (`open`), who has a link (`invitation`), or nobody (`closed`).",
+    )
+    smtp_host: str | None = Field(
+        None, description="Mail server for invitations and new passwords; unset: administrators hand links over."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the mail server is spoken to; `none` is for a server on this machine."
+    )
+    smtp_user: str | None = Field(None, description="Name at the mail server, if it wants one.")
+    smtp_password: str | None = Field(None, description="Password at the mail server.")
+    mail_from: str | None = Field(None, description="Address that mails come from; needed with `smtp_host`.")
+    plan_prices: dict[str, str] = Field(
+        {}, description='What plans cost, in words for the page: `{pro = "9 € a month"}`. Stripe has its own numbers.'
+    )
+    stripe_secret_key: str | None = Field(
+        None, description="Key of Stripe's API; unset: wishes for a plan go to the administrators."
+    )
+    stripe_webhook_secret: str | None = Field(
+        None, description="Secret of the webhook `/stripe/webhook` (`whsec_...`); needed with `stripe_secret_key`."
+    )
+    stripe_prices: dict[str, str] = Field(
+        {}, description='Plans that Stripe sells, and their prices there: `{pro = "price_..."}`.'
+    )
+    stripe_api: str = Field("https://api.stripe.com", description="Address of Stripe's API.")
     default_model: str | None = Field(
         None,
         description="Model of `/`, `/generate` and `/generate_stream`; unset: the only loadable one, if there is one.",
@@ -178,6 +217,13 @@ class Settings(BaseSettings):
     def _consistent(self) -> "Settings":
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together: set both or none")
+        if self.smtp_host and not self.mail_from:
+            raise ValueError("smtp_host needs mail_from: the address that mails come from")
+        if self.stripe_secret_key is not None:
+            if not self.stripe_secret_key or not self.stripe_webhook_secret:
+                raise ValueError("stripe_secret_key needs stripe_webhook_secret: else anybody could give out plans")
+            if not self.stripe_prices:
+                raise ValueError("stripe_secret_key needs stripe_prices: the plans that are sold")
         if self.allow_anonymous and self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("allow_anonymous works on a loopback address only: set host to 127.0.0.1, or make tokens")
         return self

@@ -7,13 +7,13 @@ import random
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.requests import Request
 
+from pronto.accounts.address_guard import AddressGuard
 from pronto.core.errors import ProntoError
-from pronto.edge.address_guard import AddressGuard
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
 from pronto.edge.guarded_logins import ADDRESS, GuardedLogins
@@ -59,6 +59,16 @@ _PREFLIGHT: Headers = [
 ]
 
 
+class SitePort(Protocol):
+    """web/site.py: what browsers are shown. It answers before the API where it `takes` a request."""
+
+    def takes(self, method: str, path: str, headers: Mapping[str, str]) -> bool: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def show(self, error: ProntoError, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
 class Application:
     """`health.is_ready` is for whoever stops the server."""
 
@@ -70,6 +80,7 @@ class Application:
         health: Health,
         rng: random.Random,
     ) -> None:
+        self.site: SitePort | None = None  # set by the composition root
         self._routes, self._inference, self._pages = Routes(), inference, pages
         self._dialects = dialects  # they write the errors of paths and pages, too
         self._rng = rng
@@ -98,6 +109,9 @@ class Application:
         try:
             if not is_single or headers.get("host", "") not in self._hosts:
                 self._check_host(scope["headers"])
+            if self.site is not None and self.site.takes(scope["method"], scope["path"], headers):
+                await self.site(scope, receive, _with_headers(send, extra[:1]))
+                return
             if scope["method"] == "OPTIONS":
                 await send_whole(send, 204, _preflight(headers) + extra, b"")
                 return
@@ -106,6 +120,9 @@ class Application:
                 await self._page(match, scope, receive, _with_headers(send, extra))
                 return
         except ProntoError as error:
+            if self.site is not None and _is_for_people(scope["method"], headers):
+                await self.site.show(error, scope, receive, _with_headers(send, extra[:1]))
+                return
             response = self._writer(scope["path"], headers).encode_error(error, headers)
             await send_whole(send, response.status, response.headers + extra, response.body)
             return
@@ -183,6 +200,10 @@ def _preflight(headers: dict[str, str]) -> Headers:
     asked = headers.get("access-control-request-headers", "").encode("latin-1")
     allowed = asked if _HEADER_NAMES.fullmatch(asked) else b"authorization, content-type"
     return [*_PREFLIGHT, (b"access-control-allow-headers", allowed)]
+
+
+def _is_for_people(method: str, headers: Mapping[str, str]) -> bool:
+    return method in ("GET", "HEAD") and "text/html" in headers.get("accept", "")
 
 
 def _with_headers(send: Send, extra: Headers) -> Send:

@@ -113,6 +113,11 @@ class Fleet:
                 return ModelState(state=State.FAILED, reason=journey.reason)
         return self._state_on_disk(model)
 
+    @property
+    def memory(self) -> Memory:
+        """To look at only."""
+        return self._memory
+
     def loaded(self) -> list[Deployment]:
         """Every deployment that takes requests."""
         return [journey.deployment for journey in self._all() if journey.deployment is not None]

@@ -57,6 +57,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     pinned: bool = False
     memory_bytes: int = 0  # measured, while it is loaded
+    base: str | None = None  # the model that this one is with an adapter
     estimated_time: float | None = None  # seconds until it is loaded, while it is not
     progress: float | None = None
     reason: str | None = None  # why it failed
@@ -211,6 +212,7 @@ class Models:
             aliases=model.aliases,
             pinned=model.pin,
             memory_bytes=state.memory_bytes,
+            base=model.base,
             estimated_time=state.estimated_time,
             progress=state.progress,
             reason=state.reason,
