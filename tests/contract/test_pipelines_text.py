@@ -14,8 +14,8 @@ from pronto.core.text_work import (
     ClassifyTokens,
     FillMasks,
     Question,
-    RankTexts,
 )
+from pronto.core.vector_work import Rank
 from tests.contract.text_scene import Asker, folder_of, model_of
 
 TEXTS = (
@@ -104,18 +104,18 @@ def test_ranking_is_the_head_s_logit_of_each_pair(ask) -> None:
     query = "What is the capital of France?"
     with torch.no_grad():
         logits = [model(**tokenizer(query, text, return_tensors="pt")).logits.item() for text in TEXTS]
-    raw, scored = asker.ask(RankTexts(query=query, texts=TEXTS, raw_scores=True), RankTexts(query=query, texts=TEXTS))
+    raw, scored = asker.ask(Rank(query=query, texts=TEXTS, raw=True), Rank(query=query, texts=TEXTS))
     np.testing.assert_allclose(raw.scores, logits, atol=2e-5)
     np.testing.assert_allclose(scored.scores, 1 / (1 + np.exp(-np.array(logits))), atol=2e-5)
 
 
 def test_ranking_needs_one_label_and_cuts_when_told(ask) -> None:
-    failed = ask("sentiment", Task.TEXT_CLASSIFICATION).failure(RankTexts(query="a", texts=("b",)))
+    failed = ask("sentiment", Task.TEXT_CLASSIFICATION).failure(Rank(query="a", texts=("b",)))
     assert failed.kind == "unsupported"
     asker = ask("ranking", Task.TEXT_RANKING)
-    assert asker.failure(RankTexts(query="a", texts=(LONG,))).param == "texts"
+    assert asker.failure(Rank(query="a", texts=(LONG,))).param == "texts"
     right, left = (
-        asker.one(RankTexts(query="a", texts=("dog " + LONG + " fox",), truncate=True, truncate_left=left))
+        asker.one(Rank(query="a", texts=("dog " + LONG + " fox",), truncate=True, truncate_left=left))
         for left in (False, True)
     )
     assert right.scores != left.scores

@@ -25,12 +25,11 @@ from pronto.core.text_work import (
     Fillings,
     FillMasks,
     Question,
-    RankTexts,
-    Scores,
     WriteText,
     Writing,
     Written,
 )
+from pronto.core.vector_work import Rank, Scores
 from pronto.wire.base import Call, Raw
 from pronto.wire.hf.dialect import HfDialect
 from pronto.wire.text_request import Bounds
@@ -225,7 +224,7 @@ def test_rankings() -> None:
     bare = {"query": "q", "texts": ["a", "b"], "return_text": True, "raw_scores": True, "truncate": True}
     wrapped = {"inputs": {"query": "q", "texts": ["a", "b"]}, "parameters": {"raw_scores": True, "truncate": True}}
     for body in (bare, wrapped):
-        assert work(Task.TEXT_RANKING, body) == RankTexts(query="q", texts=("a", "b"), raw_scores=True, truncate=True)
+        assert work(Task.TEXT_RANKING, body) == Rank(query="q", texts=("a", "b"), raw=True, truncate=True)
     value = Scores((0.25, 0.75))
     assert answer(Task.TEXT_RANKING, bare, value) == [
         {"index": 1, "score": 0.75, "text": "b"},

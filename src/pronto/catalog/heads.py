@@ -144,6 +144,8 @@ def _generating(kind: str, architecture: str, tag: Task | None) -> tuple[Task, s
 def _bare(kind: str, architecture: str, tag: Task | None) -> tuple[Task, str] | None:
     if kind in _MATCHERS:
         return Task.ZERO_SHOT_IMAGE_CLASSIFICATION, VISION
+    if tag is Task.IMAGE_FEATURE_EXTRACTION and architecture.endswith("Model"):
+        return tag, VISION
     # Also models for training on, whose class has a head that nobody asks for.
     if kind in _ENCODERS and architecture.endswith(("Model", "ForPreTraining", kind)):
         is_alike = tag is Task.SENTENCE_SIMILARITY

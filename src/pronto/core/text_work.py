@@ -132,27 +132,6 @@ class Fillings(msgspec.Struct, frozen=True, tag="fillings"):
     rows: tuple[tuple[tuple[Filling, ...], ...], ...]
 
 
-class RankTexts(msgspec.Struct, frozen=True, kw_only=True, tag="rank-texts"):
-    """How well each text answers the query. The value is Scores."""
-
-    query: str
-    texts: tuple[str, ...]
-    raw_scores: bool = False  # True: the model's logits; False: between 0 and 1
-    truncate: bool = False  # False: a pair that is too long is refused
-    truncate_left: bool = False  # which end of the text is cut
-
-    @property
-    def expected(self) -> Expected:
-        tokens = tokens_in(*self.texts) + len(self.texts) * tokens_in(self.query)
-        return Expected(prompt_tokens=tokens, cost=tokens)
-
-
-class Scores(msgspec.Struct, frozen=True, tag="scores"):
-    """One for each text, in the order of the texts."""
-
-    scores: tuple[float, ...]
-
-
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """How a text is written, under the names of transformers' generation parameters. None: the model's own."""
 
@@ -226,7 +205,5 @@ def _writing(writing: Writing, *texts: str) -> Expected:
     return Expected(prompt_tokens=tokens, generated_tokens=made, cost=tokens + made * (writing.num_beams or 1))
 
 
-TextWork = (
-    ClassifyText | ClassifyByName | ClassifyTokens | AnswerQuestions | FillMasks | RankTexts | WriteText | Converse
-)
-TextValue = Labels | Entities | Answers | Fillings | Scores | Written
+TextWork = ClassifyText | ClassifyByName | ClassifyTokens | AnswerQuestions | FillMasks | WriteText | Converse
+TextValue = Labels | Entities | Answers | Fillings | Written

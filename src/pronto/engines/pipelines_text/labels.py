@@ -7,7 +7,8 @@ from pronto.core.errors import Unsupported
 from pronto.core.events import Usage, Value
 from pronto.core.labels import Label, Labels
 from pronto.core.tasks import Task
-from pronto.core.text_work import ClassifyByName, ClassifyText, RankTexts, Scores
+from pronto.core.text_work import ClassifyByName, ClassifyText
+from pronto.core.vector_work import Rank, Scores
 from pronto.engines.base import Failed
 from pronto.engines.batched import Item
 from pronto.engines.pipelines_text.head import NOT_FINITE
@@ -19,7 +20,7 @@ _Row = tuple[Any, int]  # logits of one text (float64), tokens of it
 class SequenceHead:
     """See Head. Items of all three kinds of work run together: the model computes the same for each."""
 
-    works = (ClassifyText, ClassifyByName, RankTexts)
+    works = (ClassifyText, ClassifyByName, Rank)
 
     def __init__(self, loaded: Loaded, task: Task) -> None:
         self._loaded, self._task = loaded, task
@@ -37,7 +38,7 @@ class SequenceHead:
             case _:
                 return self._pairs(work)
 
-    def _pairs(self, work: RankTexts) -> list[Item]:
+    def _pairs(self, work: Rank) -> list[Item]:
         if len(self._names) != 1:
             raise Unsupported(
                 f"{self._loaded.name} cannot rank texts: its head has {len(self._names)} labels, and ranking needs one."
@@ -77,7 +78,7 @@ class SequenceHead:
                 scores = self._judge(logits.reshape(len(work.texts), len(work.labels), -1), work.multi_label)
                 return Labels(tuple(_sorted(work.labels, row) for row in scores)), usage
             case _:
-                scores = logits[:, 0] if work.raw_scores else sigmoid(logits[:, 0])
+                scores = logits[:, 0] if work.raw else sigmoid(logits[:, 0])
                 return Scores(tuple(map(float, scores))), usage
 
     def _apply(self, logits: Any, function: str | None) -> Any:

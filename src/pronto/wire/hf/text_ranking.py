@@ -6,7 +6,7 @@ import msgspec
 
 from pronto.core.errors import InvalidInput
 from pronto.core.tasks import Task
-from pronto.core.text_work import RankTexts, Scores
+from pronto.core.vector_work import Rank, Scores
 from pronto.wire.base import Raw
 from pronto.wire.faults import Malformed
 from pronto.wire.hf.asked import Asked, TaskFormat
@@ -51,10 +51,10 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
     texts, _ = texts_of(asked.texts, "texts")
     if given.top_k is not None and given.top_k < 1:
         raise InvalidInput(f"`top_k` must be >= 1. Given: {given.top_k}", "top_k")
-    work = RankTexts(
+    work = Rank(
         query=asked.query,
         texts=texts,
-        raw_scores=bool(given.raw_scores),
+        raw=bool(given.raw_scores),
         truncate=bool(given.truncate),
         truncate_left=(given.truncation_direction or "").lower() == "left",
     )
@@ -66,8 +66,8 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
 def write(value: Scores, shape: Shape) -> Any:
     """The best text first; `index` is its place in the request."""
     texts, top_k = shape.more
-    order = sorted(range(len(value.scores)), key=lambda index: -value.scores[index])[:top_k]
-    rows: list[dict[str, Any]] = [{"index": index, "score": value.scores[index]} for index in order]
+    order = sorted(range(len(value.values)), key=lambda index: -value.values[index])[:top_k]
+    rows: list[dict[str, Any]] = [{"index": index, "score": value.values[index]} for index in order]
     return rows if texts is None else [{**row, "text": texts[row["index"]]} for row in rows]
 
 

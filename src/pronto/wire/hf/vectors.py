@@ -155,6 +155,4 @@ def _shown(value: Vectors | Scores, style: VectorStyle) -> Any:
     return texts if style.is_list else texts[0]
 
 
-FORMATS = {
-    task: TaskFormat(read, encoder) for task in (Task.FEATURE_EXTRACTION, Task.SENTENCE_SIMILARITY, Task.TEXT_RANKING)
-}
+FORMATS = {task: TaskFormat(read, encoder) for task in (Task.FEATURE_EXTRACTION, Task.SENTENCE_SIMILARITY)}
