@@ -1,6 +1,7 @@
 """Tiny text models made on the spot: real architectures of transformers with random weights and trained tokenizers."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,11 @@ def corpus() -> list[str]:
 
 
 def word_pieces() -> dict[str, int]:
-    """A vocabulary of some hundred word pieces."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-
-    trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    trained.normalizer = normalizers.BertNormalizer(lowercase=True)
-    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=list(SPECIAL), show_progress=False)
-    trained.train_from_iterator(corpus(), trainer)
-    return trained.get_vocab()
+    """Some hundred words and all letters of the corpus. Not trained: a trainer breaks ties by chance."""
+    words = re.findall(r"[a-z]+|[0-9]+|[^\sa-z0-9]", " ".join(corpus()).lower())
+    letters = sorted({letter for word in words for letter in word})
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *dict.fromkeys(words)]
+    return {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
 
 
 def _bert_tokenizer(**options: Any) -> Any:
@@ -73,6 +70,16 @@ def _bert(name: str, **settings: Any) -> Callable[[Path], tuple[Any, Any]]:
 
 def _labels(*names: str) -> dict[str, Any]:
     return {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
+
+
+def _names(folder: Path) -> tuple[Any, Any]:
+    import torch
+
+    made = _bert("BertForTokenClassification", **_labels("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
+    model, tokenizer = made(folder)
+    with torch.no_grad():
+        model.classifier.bias[0] = -1.0  # some of every label
+    return model, tokenizer
 
 
 def _roberta(folder: Path) -> tuple[Any, Any]:
@@ -226,10 +233,14 @@ def _m2m(folder: Path) -> tuple[Any, Any]:
         max_position_embeddings=WINDOW,
         init_std=0.4,
     )
-    return M2M100ForConditionalGeneration(config), tokenizer
+    model = M2M100ForConditionalGeneration(config)
+    # With random weights they would be all that it says.
+    model.generation_config.bad_words_ids = [[id] for id in tokenizer.lang_token_to_id.values()]
+    return model, tokenizer
 
 
 def _tapas(folder: Path) -> tuple[Any, Any]:
+    import torch
     from transformers import TapasConfig, TapasForQuestionAnswering, TapasTokenizer
 
     words = word_pieces()
@@ -252,14 +263,17 @@ def _tapas(folder: Path) -> tuple[Any, Any]:
         select_one_column=True,
         cell_selection_preference=0.2,
     )
-    return TapasForQuestionAnswering(config), tokenizer
+    model = TapasForQuestionAnswering(config)
+    with torch.no_grad():
+        model.output_bias.fill_(8.0)  # some cells are chosen
+    return model, tokenizer
 
 
 KINDS: dict[str, Callable[[Path], tuple[Any, Any]]] = {
     "sentiment": _bert("BertForSequenceClassification", **_labels("NEGATIVE", "NEUTRAL", "POSITIVE")),
     "nli": _bert("BertForSequenceClassification", **_labels(*NLI)),
     "ranking": _bert("BertForSequenceClassification", **_labels("LABEL_0")),
-    "names": _bert("BertForTokenClassification", **_labels("O", "B-PER", "I-PER", "B-LOC", "I-LOC")),
+    "names": _names,
     "questions": _bert("BertForQuestionAnswering"),
     "masks": _bert("BertForMaskedLM"),
     "roberta": _roberta,

@@ -74,6 +74,10 @@ def test_a_model_s_own_settings_hold_where_nothing_is_asked(ask) -> None:
     assert list(asker.one(work(TEXTS[0], kind="translation")).rows[0]) == library(asker, TEXTS[0])
 
 
+def test_the_model_s_own_length_is_never_too_much_for_it(ask) -> None:
+    assert 0 < ask("bart").usage(work(TEXTS[0], num_beams=1)).generated_tokens <= 63
+
+
 def test_a_task_has_its_own_prefix_and_settings(ask) -> None:
     asker = ask("t5", Task.SUMMARIZATION)
     own = {"max_length": 30, "num_beams": 2, "no_repeat_ngram_size": 3}
@@ -121,6 +125,7 @@ def test_marian_is_told_the_language_in_the_text(ask) -> None:
         ("t5", {"source_language": "en", "target_language": "fr"}, "tgt_lang", "en_to_de"),
         ("bart", {"target_language": "fr"}, "tgt_lang", "no languages"),
         ("bart", {"max_new_tokens": 500}, "max_new_tokens", "63"),
+        ("bart", {"max_length": 65}, "max_length", "64"),
         ("t5", {"num_return_sequences": 3, "num_beams": 1}, "num_return_sequences", "num_beams"),
         ("t5", {"num_beams": 17}, "num_beams", "16"),
     ],

@@ -77,7 +77,7 @@ class WritingHead:
             config.do_sample = True
         config.num_beams, config.num_return_sequences = config.num_beams or 1, config.num_return_sequences or 1
         config.do_sample = bool(config.do_sample)
-        self._bound(config)
+        self._bound(config, writing)
         _check_counts(config)
         try:
             config.validate()
@@ -85,16 +85,19 @@ class WritingHead:
             raise InvalidInput(f"`parameters`: {str(error).splitlines()[0][:300]}", "parameters") from None
         return config
 
-    def _bound(self, config: Any) -> None:
+    def _bound(self, config: Any, asked: Writing) -> None:
         """Say the length in new tokens: the decoder begins with one token of its own. Raises InvalidInput."""
         if config.max_new_tokens is None:
             length = config.max_length
             config.max_new_tokens = USUAL_NEW_TOKENS if length is None else max(1, length - 1)
             config.max_length = None
         positions = getattr(self._loaded.config, "max_position_embeddings", None)
-        if positions is not None and config.max_new_tokens > positions - 1:
-            message = f"`max_new_tokens` must be <= {positions - 1}. Given: {config.max_new_tokens}"
-            raise InvalidInput(message, "max_new_tokens")
+        if positions is None or config.max_new_tokens < positions:
+            return
+        for name, most in (("max_new_tokens", positions - 1), ("max_length", positions)):
+            if (given := getattr(asked, name)) is not None:
+                raise InvalidInput(f"`{name}` must be <= {most}. Given: {given}", name)
+        config.max_new_tokens = positions - 1
 
     def _history(self, work: Converse) -> list[int]:
         """The conversation as the model was trained on it; the beginning of one that is too long is forgotten."""
