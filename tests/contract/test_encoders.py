@@ -1,5 +1,7 @@
 """Embeddings, rankings and labels through OpenVINO against what sentence-transformers and transformers say."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,16 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pronto.catalog.detect import detect
+from pronto.catalog.sources import describe_folder
 from pronto.core.events import Done, Output
 from pronto.core.labels import Labels
 from pronto.core.model import EngineSettings, Model, Source
-from pronto.core.request import InferenceRequest
+from pronto.core.request import Export, InferenceRequest
 from pronto.core.tasks import Task
 from pronto.core.text_work import ClassifyText
 from pronto.core.vector_work import Compare, Embed, Rank, Scores, Vectors
 from pronto.engines import cross_encoder, registry, sentence_embedding
 from pronto.engines.base import Device, Failed
 from pronto.engines.batched import BatchedEngine
+from pronto.engines.openvino_export import ENCODER, export
 from tests.tiny_encoders import LONGEST, PAIRS, TEXTS, build_all, expected
 
 NEAR = {"rtol": 1e-3, "atol": 2e-5}
@@ -77,9 +82,7 @@ def vectors(engine: BatchedEngine, texts: Sequence[Any], **more: Any) -> np.ndar
 def test_vectors_are_those_of_sentence_transformers(encoders: Path, name: str) -> None:
     engine = load(encoders / name)
     texts = [text for text in TEXTS if text or name != "qwen3"]
-    wanted = [
-        row for text, row in zip(TEXTS, build_all, expected(encoders / name)["plain"], strict=True) if text in texts
-    ]
+    wanted = [row for text, row in zip(TEXTS, expected(encoders / name)["plain"], strict=True) if text in texts]
     # A model in bfloat16 is computed by the library in the precision that was asked of it, here float32.
     np.testing.assert_allclose(vectors(engine, texts), wanted, **NEAR)
 
@@ -226,9 +229,40 @@ def test_the_fast_precision_is_near_enough_for_a_search(encoders: Path, settings
     assert (exact * fast).sum(1).min() > 0.999
 
 
-def test_an_altered_export_is_refused(encoders: Path, tmp_path: Path) -> None:
-    import shutil
+def test_a_graph_that_comes_with_the_model_is_used_as_it_is(encoders: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(encoders / "roberta" / "source", source)
+    (source / "model.safetensors").unlink()
+    (source / "openvino").mkdir()
+    for name in ("openvino_model.xml", "openvino_model.bin"):
+        shutil.copyfile(encoders / "roberta" / "exported" / name, source / "openvino" / name)
+    assert detect(describe_folder(source)).engine == "sentence-embedding"
+    work = Export(folder=str(source), target=str(tmp_path / "exported"), weights="fp16")
+    export(work, lambda _: None, ENCODER)
+    np.testing.assert_allclose(vectors(load(tmp_path), TEXTS), expected(encoders / "roberta")["plain"], **NEAR)
 
+
+@pytest.mark.parametrize(
+    ("weights", "change", "words"),
+    [
+        ("int4", None, "no weights 'int4'"),
+        ("fp16", {"auto_map": {"AutoModel": "code.Model"}}, "own Python code"),
+        ("fp16", {}, "config.json"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(
+    encoders: Path, tmp_path: Path, weights: str, change: dict[str, Any] | None, words: str
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(encoders / "plain" / "source", source)
+    if change is not None:
+        (source / "config.json").write_text(json.dumps(change))
+    with pytest.raises(ValueError, match=words):
+        export(Export(folder=str(source), target=str(tmp_path / "out"), weights=weights), lambda _: None, ENCODER)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_altered_export_is_refused(encoders: Path, tmp_path: Path) -> None:
     shutil.copytree(encoders / "bert" / "exported", tmp_path / "exported")
     (tmp_path / "exported" / "modules.json").write_text("[]")
     with pytest.raises(ValueError, match="altered"):

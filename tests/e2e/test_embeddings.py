@@ -218,6 +218,16 @@ def test_a_cross_encoder(ask, encoders: Path) -> None:
     )
 
 
+def test_the_pages_of_a_model(server: Server) -> None:
+    info = json.loads(get(server.url, f"/models/{MINILM}/info")[1])
+    assert info["model_type"] == {"embedding": {}}
+    assert (info["max_input_length"], info["max_client_batch_size"]) == (256, 2048)
+    hub = json.loads(get(server.url, f"/api/models/{MINILM}")[1])
+    assert hub["pipeline_tag"] == "sentence-similarity"
+    assert "feature-extraction" in hub["tags"]
+    assert json.loads(get(server.url, "/framework/sentence-transformers")[1])
+
+
 def test_labels(ask) -> None:
     labels = ask("/models/tiny/labels/predict", {"inputs": "The dog sits."})
     assert sorted(one["label"] for one in labels) == ["LABEL_0", "LABEL_1", "LABEL_2"]

@@ -166,6 +166,17 @@ def test_who_leaves_in_the_middle_of_a_batch_ends_with_one_done_and_the_others_w
     assert scores(events[2]) == [1.0]
 
 
+def test_a_long_list_does_not_hold_up_those_that_came_after_it(engine: BatchedEngine) -> None:
+    engine.add(1, ask(*["long"] * 400))
+    for id in (2, 3, 4):
+        engine.add(id, ask("aaaa"))
+    ended: dict[int, int] = {}
+    for step in range(400):
+        ended |= {id: step for id, event in engine.step() if type(event) is Done}
+    assert max(ended[id] for id in (2, 3, 4)) <= 5
+    assert ended[1] <= 103  # and those hold it up by no more than their own batches
+
+
 def test_many_requests_end_exactly_once(engine: BatchedEngine) -> None:
     for id in range(1, 60):
         engine.add(id, ask("a" * (id % 7 + 1)))

@@ -113,7 +113,7 @@ def _check_modules(modules: Mapping[str, Any]) -> None:
 
 
 def _check_weights(description: Description, with_pickled: bool) -> None:
-    if has_safetensors(description) or is_exported(description):
+    if has_safetensors(description) or is_exported(description) or has_graph(description):
         return
     if not any(is_pickled(name) for name in description.files):
         raise ValueError("There are no weights in the safetensors format here. Please check that it is a whole model.")
@@ -132,6 +132,11 @@ def has_safetensors(description: Description) -> bool:
 def is_exported(description: Description) -> bool:
     """Whether the files are an export of Pronto itself, with its manifest."""
     return MANIFEST in description.files and OPENVINO_XML in description.files
+
+
+def has_graph(description: Description) -> bool:
+    """Whether the model brings its graph in OpenVINO's form, which holds no code, as sentence-transformers saves it."""
+    return any(name.endswith(f"openvino/{OPENVINO_XML}") for name in description.files)
 
 
 def _kind(description: Description) -> tuple[Task, str, str]:

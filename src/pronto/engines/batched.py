@@ -62,12 +62,13 @@ class BatchModel(Protocol):
 
 
 class _Request:
-    __slots__ = ("began", "id", "is_cancelled", "left", "request", "values")
+    __slots__ = ("began", "id", "is_cancelled", "left", "request", "taken", "values")
 
     def __init__(self, id: int, request: InferenceRequest, began: float) -> None:
         self.id, self.request, self.began = id, request, began
         self.values: list[Any] = []
         self.left = 0
+        self.taken = 0  # items that were put into batches
         self.is_cancelled = False
 
 
@@ -85,6 +86,7 @@ class BatchedEngine:
         self._new: list[_Request] = []
         self._queue: list[_Waiting] = []
         self._requests: dict[int, _Request] = {}
+        self._is_turn_of_light = False
         self._tick: Tick = lambda _: frozenset()
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
@@ -140,11 +142,20 @@ class BatchedEngine:
             self._queue.append(_Waiting(item, request, index))
 
     def _next_batch(self) -> list[_Waiting]:
-        """The item that waits longest, and those that fit it best: nearest in cost, so that little is padding."""
+        """The item that waits longest, and those that fit it best: nearest in cost, so that little is padding.
+
+        Every other time, of requests alone that had no more than a batch of items yet.
+        """
         if not self._queue:
             return []
         first, bounds = self._queue[0], self._model.batches
-        others = [waiting for waiting in self._queue[1:] if waiting.item.kind == first.item.kind]
+        pool = self._queue
+        # Every other batch is for requests of few items: a long list must not hold up those that came after it.
+        self._is_turn_of_light = not self._is_turn_of_light
+        if self._is_turn_of_light:
+            pool = [waiting for waiting in self._queue if waiting.request.taken < bounds.items] or pool
+            first = pool[0]
+        others = [waiting for waiting in pool if waiting is not first and waiting.item.kind == first.item.kind]
         others.sort(key=lambda waiting: abs(waiting.item.cost - first.item.cost))
         batch, longest = [first], first.item.cost
         for waiting in others:
@@ -153,6 +164,8 @@ class BatchedEngine:
                 break
             batch.append(waiting)
             longest = longest_then
+        for waiting in batch:
+            waiting.request.taken += 1
         chosen = set(map(id, batch))
         self._queue = [waiting for waiting in self._queue if id(waiting) not in chosen]
         return batch

@@ -64,7 +64,8 @@ class CrossEncoder:
         tick(((0, Progress(1, 2, unit="stages", stage="load")),))
         precision = precision_of(model)
         self._graph = Graph(folder, device, precision, self._tokenizing.pad)
-        self.batches = Batches(items=ITEMS, cost=self._graph.measure(recipe.max_tokens))
+        self._graph.warm(recipe.max_tokens)
+        self._fit_batches()
         return Capabilities(
             slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=dtype_of(origin.weights, precision)
         )
@@ -99,7 +100,11 @@ class CrossEncoder:
             for row, index in enumerate(group):
                 is_sound = np.isfinite(logits[row]).all()
                 values[index] = _Judged(items[index].cost, logits[row].copy()) if is_sound else NOT_FINITE
+        self._fit_batches()
         return values
+
+    def _fit_batches(self) -> None:
+        self.batches = Batches(items=ITEMS, cost=self._graph.cost(self._tokenizing.max_tokens))
 
     def join(self, request: InferenceRequest, values: Sequence[Any]) -> tuple[Scores | Labels, Usage]:
         import numpy as np

@@ -64,7 +64,8 @@ class SentenceEmbedding:
         self._layers = pooling.load_layers(folder, layers[:-1] if self._normalizes else layers)
         precision = precision_of(model)
         self._graph = Graph(folder, device, precision, self._tokenizing.pad)
-        self.batches = Batches(items=ITEMS, cost=self._graph.measure(recipe.max_tokens))
+        self._graph.warm(recipe.max_tokens)
+        self._fit_batches()
         self._width = len(cast(_Asked, self._vectors([self._tokenizing.read("a", Cut())], per_token=False)[0]).vectors)
         return Capabilities(
             slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=dtype_of(origin.weights, precision)
@@ -93,7 +94,11 @@ class SentenceEmbedding:
                 made = self._vectors([items[index].value for index in group], items[0].kind == TOKENS)
                 for index, value in zip(group, made, strict=True):
                     values[index] = value
+        self._fit_batches()
         return values
+
+    def _fit_batches(self) -> None:
+        self.batches = Batches(items=ITEMS, cost=self._graph.cost(self._tokenizing.max_tokens))
 
     def join(self, request: InferenceRequest, values: Sequence[Any]) -> tuple[Vectors | Scores, Usage]:
         import numpy as np

@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 XML = "openvino_model.xml"
 LENGTH_STEP = 8  # tokens: lengths are padded to a multiple, since each new shape costs a moment
 STEP = 0.2  # seconds that one batch may take
-_PROBE = 64  # tokens
+_PROBE, _PROBES = 64, 4  # tokens; calls
+_FADING = 0.999  # of the fastest speed, with each call
 _LEAST_COST, _MOST_COST = 256, 8192  # padded tokens of a batch
 
 
 class Graph:
     """`precision` f32 or bf16. Raises ValueError with a sentence when the graph cannot be loaded."""
 
-    def __init__(self, folder: Path, device: Device, precision: str, pad: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: Device,
+        precision: str,
+        pad: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         import openvino
 
         options = {
@@ -41,7 +49,8 @@ class Graph:
             raise ValueError(f"OpenVINO cannot load {XML} of this model: {reason}") from None
         self._request = compiled.create_infer_request()
         self._names = [port.any_name for port in compiled.inputs]
-        self._pad = pad
+        self._pad, self._clock = pad, clock
+        self._speed = 0.0  # padded tokens a second
         unknown = set(self._names) - {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
         if unknown:
             raise ValueError(f"The graph of this model asks for `{min(unknown)}`, which Pronto does not know.")
@@ -59,18 +68,21 @@ class Graph:
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
         if "position_ids" in self._names:
             given["position_ids"] = (mask.cumsum(1) - 1).clip(0)
+        began = self._clock()
         result = self._request.infer({name: given[name] for name in self._names}, share_inputs=True, share_outputs=True)
+        # The fastest that it was seen, forgotten slowly: a busy moment of the machine says little.
+        self._speed = max(self._speed * _FADING, ids.size / max(1e-6, self._clock() - began))
         return result[0], mask
 
-    def measure(self, longest: int, clock: Callable[[], float] = time.perf_counter) -> int:
-        """Padded tokens that one batch may have, so that it takes no longer than STEP. Warms up besides."""
+    def warm(self, longest: int) -> None:
+        """The first call of a graph takes longer than the others, and the next ones tell its speed."""
         length = min(_PROBE, longest)
-        probe = [Tokens([self._pad] * length, [0] * length)]
-        self.run(probe)
-        began = clock()
-        self.run(probe)
-        speed = length / max(1e-6, clock() - began)
-        return int(min(_MOST_COST, max(_LEAST_COST, longest, speed * STEP)))
+        for _ in range(_PROBES):
+            self.run([Tokens([self._pad] * length, [0] * length)])
+
+    def cost(self, longest: int) -> int:
+        """Padded tokens that one batch may have, so that it takes no longer than STEP."""
+        return int(min(_MOST_COST, max(_LEAST_COST, longest, self._speed * STEP)))
 
 
 def precision_of(model: Model) -> str:
