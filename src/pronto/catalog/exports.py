@@ -7,7 +7,10 @@ from pathlib import Path
 
 from pronto.catalog.sources import MANIFEST
 
-_EXPORTERS = {"openvino-export": ("openvino", "openvino-tokenizers", "optimum-intel")}  # packages that shape the result
+_EXPORTERS = {
+    "openvino-export": ("openvino", "openvino-tokenizers", "optimum-intel"),
+    "diffusers-export": ("openvino", "optimum-intel", "diffusers"),
+}  # packages that shape the result
 
 
 def export_digest(commit: str, weights: str, exporter: str) -> str:

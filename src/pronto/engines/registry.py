@@ -22,6 +22,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TEXT = frozenset({Task.TEXT_GENERATION})
+_IMAGES = frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING})
 
 ENTRIES = {
     entry.name: entry
@@ -45,8 +46,20 @@ ENTRIES = {
         EngineEntry(
             name="diffusers",
             target="pronto.engines.diffusers_image:engine",
-            tasks=frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING}),
+            tasks=_IMAGES,
             has_adapters=True,
+        ),
+        EngineEntry(
+            name="diffusers-openvino",
+            target="pronto.engines.diffusers_image:openvino_engine",
+            tasks=_IMAGES,
+            exporter="diffusers-export",
+            has_adapters=True,
+        ),
+        EngineEntry(
+            name="diffusers-export",
+            target="pronto.engines.diffusers_export:ImageExportEngine",
+            tasks=frozenset({Task.EXPORT}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
