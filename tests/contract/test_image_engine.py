@@ -342,6 +342,7 @@ def most_apart(one: Image.Image, other: Image.Image) -> int:
     return max(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True))
 
 
+@pytest.mark.timeout(300)  # the export beside other programs
 def test_openvino_makes_the_same_images(on_openvino: Studio, exported: Path) -> None:
     lora = exported.with_name("lora")
     masked = {"image": media(picture()), "strength": 1.0, "mask": media(half(), name="mask")}
