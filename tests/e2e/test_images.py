@@ -20,6 +20,8 @@ from tests.tiny_image import tiny_image_model
 SDXL, OPENVINO = "tiny/sdxl", "tiny/sdxl-openvino"
 SMALL = {"num_inference_steps": 2, "width": 64, "height": 64, "seed": 5}
 
+pytestmark = pytest.mark.timeout(400)  # beside other programs torch alone takes a minute to come up
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
@@ -39,7 +41,7 @@ def server(tmp_path_factory):
 def ask(server: Server, body: object, path: str = f"/models/{SDXL}", **headers: str):
     """Status, headers and the bytes of the body."""
     parts = urlsplit(server.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=110)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=350)
     sent = {"authorization": f"Bearer {server.token}", "x-wait-for-model": "true"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -195,10 +197,8 @@ def test_nothing_of_a_prompt_is_in_the_logs(server):
     assert not any("xyzzysecret" in text for text in written)
 
 
-@pytest.mark.timeout(300)
 def test_a_model_is_exported_once_and_runs_on_openvino(server):
-    run_cli(server.data_dir, "models", "pull", OPENVINO)
-    assert server.models()[OPENVINO]["state"] == "exported"
+    assert server.models()[OPENVINO]["state"] == "pulled"
     body = {"inputs": "an astronaut", "parameters": SMALL}
     answers = [ask(server, body, f"/models/{OPENVINO}", accept="image/png", x_use_cache="0") for _ in range(2)]
     first, second = map(image_of, answers)
