@@ -13,8 +13,8 @@ from PIL import Image
 from pronto.core.events import Done, Output, Progress
 from pronto.core.image_work import Images, MakeImage
 from pronto.core.media import Media
-from pronto.core.model import Model, Source
-from pronto.core.request import InferenceRequest
+from pronto.core.model import EngineSettings, Model, Source
+from pronto.core.request import Export, InferenceRequest
 from pronto.core.tasks import Task
 from pronto.engines.base import Device, Failed
 from tests import tiny_image
@@ -297,3 +297,81 @@ def test_a_folder_that_is_no_pipeline_is_told_to_the_operator(tmp_path: Path) ->
 
     with pytest.raises(ValueError, match=r"model_index\.json"):
         load_pipeline(tmp_path, Device())
+
+
+@pytest.fixture(scope="module")
+def exported(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny SDXL with a LoRA fused in, exported by the real engine; some 10 seconds."""
+    from pronto.engines.diffusers_export import export
+
+    target = tmp_path_factory.mktemp("exported") / "sdxl"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lora = tiny_image.write_lora(studio.folder("sdxl"), target.with_name("lora"))
+        stages: list[str] = []
+        work = Export(folder=str(studio.folder("sdxl")), target=str(target), weights="fp16", adapter=str(lora))
+        assert export(work, stages.append).endswith("parameters as fp16")
+        assert stages == ["read", "export", "write"]
+        assert export(work, stages.append) == "it was there already"
+    return target
+
+
+@pytest.fixture(scope="module")
+def on_openvino(studio: Studio, exported: Path) -> Studio:
+    """In f32, which can be compared; by itself the engine computes in what the processor is fastest with."""
+    from pronto.engines.diffusers_image import openvino_engine
+
+    made = openvino_engine()
+    model = Model(
+        id="a/b",
+        task=Task.TEXT_TO_IMAGE,
+        engine="diffusers-openvino",
+        source=Source(folder="x"),
+        revision="r",
+        exported=str(exported),
+        settings=EngineSettings(precision="exact"),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert made.load(model, Device(threads=1), studio._tick).dtype == "f32"
+    studio._engines["openvino", None] = made
+    return studio
+
+
+def most_apart(one: Image.Image, other: Image.Image) -> int:
+    return max(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True))
+
+
+@pytest.mark.timeout(300)  # the export beside other programs
+def test_openvino_makes_the_same_images(on_openvino: Studio, exported: Path) -> None:
+    lora = exported.with_name("lora")
+    masked = {"image": media(picture()), "strength": 1.0, "mask": media(half(), name="mask")}
+    asks: list[dict[str, Any]] = [{}, {"image": media(picture()), "strength": 0.7}, masked]
+    for asked in asks:
+        # Weights are rounded to fp16 once, so a value may be one or two of 255 apart.
+        assert most_apart(on_openvino.image("openvino", **asked), on_openvino.image("sdxl", lora=lora, **asked)) <= 4
+    first, second = on_openvino.images("openvino", count=2)
+    assert on_openvino.images("openvino", seed=6) == [second]
+    assert on_openvino.images("openvino") == [first]
+
+
+def test_openvino_shares_its_networks_and_hears_who_leaves(on_openvino: Studio) -> None:
+    pipelines = on_openvino.engine("openvino")._model._pipelines
+    assert pipelines.kinds == {"text-to-image", "image-to-image", "inpainting"}
+    assert len({id(pipelines.of(kind).unet.request) for kind in pipelines.kinds}) == 1
+    on_openvino.leave_after = 2
+    try:
+        said = on_openvino.ask("openvino", steps=50)
+    finally:
+        on_openvino.leave_after = None
+    assert [type(event) for event in said] == [Progress, Progress, Done]
+
+
+def test_what_cannot_be_exported_is_told_to_the_operator(studio: Studio, tmp_path: Path) -> None:
+    from pronto.engines.diffusers_export import export
+
+    for name, weights, reason in (("pixart", "fp16", "diffusers"), ("sdxl", "int8", "fp16")):
+        work = Export(folder=str(studio.folder(name)), target=str(tmp_path / name), weights=weights)
+        with pytest.raises(ValueError, match=reason):
+            export(work, lambda _: None)
+        assert not (tmp_path / name).exists()

@@ -17,15 +17,19 @@ from tests.e2e.http import eventually, frames, ledger, open_stream
 from tests.e2e.server import Server, make_account, run_cli
 from tests.tiny_image import tiny_image_model
 
-SDXL = "tiny/sdxl"
+SDXL, OPENVINO = "tiny/sdxl", "tiny/sdxl-openvino"
 SMALL = {"num_inference_steps": 2, "width": 64, "height": 64, "seed": 5}
+
+pytestmark = pytest.mark.timeout(400)  # beside other programs torch alone takes a minute to come up
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder, data = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("data")
     token = make_account(data, "alice")
-    added = run_cli(data, "models", "add", SDXL, "--source", str(tiny_image_model(folder)), "--preload")
+    model = str(tiny_image_model(folder))
+    added = run_cli(data, "models", "add", SDXL, "--source", model, "--preload")
+    run_cli(data, "models", "add", OPENVINO, "--source", model, "--engine", "diffusers-openvino")
     assert "text-to-image" in added.stdout + run_cli(data, "models", "list").stdout
     # Tiny layers are quicker on one thread, most of all beside other programs.
     running = Server(data, env={"PRONTO_MAX_IMAGE_STEPS": "60", "PRONTO_THREADS": "1"})
@@ -37,7 +41,7 @@ def server(tmp_path_factory):
 def ask(server: Server, body: object, path: str = f"/models/{SDXL}", **headers: str):
     """Status, headers and the bytes of the body."""
     parts = urlsplit(server.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=110)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=350)
     sent = {"authorization": f"Bearer {server.token}", "x-wait-for-model": "true"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -191,3 +195,14 @@ def test_nothing_of_a_prompt_is_in_the_logs(server):
     assert image_of(ask(server, {"inputs": "xyzzysecret " * 200, "parameters": SMALL}))
     written = [path.read_text(errors="replace") for path in Path(server.data_dir).rglob("*.log")]
     assert not any("xyzzysecret" in text for text in written)
+
+
+def test_a_model_is_exported_once_and_runs_on_openvino(server):
+    assert server.models()[OPENVINO]["state"] == "pulled"
+    body = {"inputs": "an astronaut", "parameters": SMALL}
+    answers = [ask(server, body, f"/models/{OPENVINO}", accept="image/png", x_use_cache="0") for _ in range(2)]
+    first, second = map(image_of, answers)
+    assert (first.format, first.size) == ("PNG", (64, 64))
+    assert first.tobytes() == second.tobytes()
+    torch_s = image_of(ask(server, body, accept="image/png"))
+    assert max(abs(a - b) for a, b in zip(first.tobytes(), torch_s.tobytes(), strict=True)) < 32  # of 255, in bf16

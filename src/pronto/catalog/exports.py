@@ -10,6 +10,7 @@ from pronto.catalog.sources import MANIFEST
 _EXPORTERS = {  # packages that shape the result
     "openvino-export": ("openvino", "openvino-tokenizers", "optimum-intel"),
     "encoder-export": ("openvino", "optimum-intel", "transformers"),
+    "diffusers-export": ("openvino", "optimum-intel", "diffusers"),
 }
 
 

@@ -227,7 +227,7 @@ class Library:
         if folder is not None and not model.settings.weights:
             try:
                 located = msgspec.structs.replace(model, folder=str(folder), revision=commit)
-                weights = (default_weights(self._description(located).parameters),)
+                weights = (default_weights(self._description(located).parameters, model.task),)
             except (OSError, ValueError):
                 return None
         for kind in weights:
@@ -259,7 +259,7 @@ class Library:
         return Job(engine="pull", work=work, stage="pull", bytes=size)
 
     def _export(self, model: Model, description: Description, exporter: str) -> Job:
-        weights = model.settings.weights or default_weights(description.parameters)
+        weights = model.settings.weights or default_weights(description.parameters, model.task)
         target = self._target(model.id, model.revision, weights, exporter)
         need = int((description.parameters or 0) * _DISK_PER_PARAMETER[weights])
         room = self._disk.room()
@@ -274,9 +274,9 @@ class Library:
         return Job(engine=exporter, work=work, stage="export", bytes=need)
 
 
-def default_weights(parameters: int | None) -> str:
-    """int8 above a billion parameters, where memory decides the speed."""
-    return "int8" if (parameters or 0) > INT8_ABOVE else "fp16"
+def default_weights(parameters: int | None, task: Task = Task.TEXT_GENERATION) -> str:
+    """int8 above a billion parameters, where memory decides the speed; images are computed, not read from memory."""
+    return "int8" if (parameters or 0) > INT8_ABOVE and task is Task.TEXT_GENERATION else "fp16"
 
 
 def pinned(home: Path, repo: str, revision: str | None) -> str:

@@ -20,8 +20,10 @@ from pronto.engines.batched import BatchedEngine, Batches, Item
 from pronto.engines.media.image import write_image
 from pronto.engines.pictures.drawing import Drawing, read_drawing
 from pronto.engines.pictures.lora import fuse
-from pronto.engines.pictures.pipelines import Pipelines, load_pipeline
+from pronto.engines.pictures.openvino import load_exported, precision_of
+from pronto.engines.pictures.pipelines import Pipelines, load_pipeline, related
 from pronto.engines.pictures.watch import Left, NotFinite, Watch, watch_blocks
+from pronto.engines.text import manifest
 
 MAX_ANSWER = 15 * 1024 * 1024  # bytes of all images of a request together
 
@@ -34,8 +36,13 @@ class _One(msgspec.Struct, frozen=True):
 
 
 def engine() -> BatchedEngine:
-    """See engines/registry.py."""
+    """With torch, on any device. See engines/registry.py."""
     return BatchedEngine(DiffusersImage())
+
+
+def openvino_engine() -> BatchedEngine:
+    """With OpenVINO, on a CPU, from an export."""
+    return BatchedEngine(OpenVinoImage())
 
 
 class DiffusersImage:
@@ -44,16 +51,11 @@ class DiffusersImage:
     batches = Batches(items=1)
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
-        if model.folder is None:
-            raise ValueError(f"The files of {model.id} are not here.")
+        self._watch = Watch(tick)
         tick(((0, Progress(0, 2, unit="stages", stage="load")),))
-        pipe = load_pipeline(Path(model.folder), device)
-        if model.adapter_folder is not None:
-            tick(((0, Progress(1, 2, unit="stages", stage="adapter")),))
-            fuse(pipe, Path(model.adapter_folder))
-        self._pipelines, self._watch = Pipelines(pipe, device), Watch(tick)
-        watch_blocks(pipe, self._watch)
-        return Capabilities(slots=1, memory_bytes=_memory(device), dtype=str(pipe.dtype).removeprefix("torch."))
+        by_kind, dtype = self._open(model, device, tick)
+        self._pipelines = Pipelines(by_kind)
+        return Capabilities(slots=1, memory_bytes=_memory(device), dtype=dtype)
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:
         """An item for each image. Raises InvalidInput."""
@@ -93,6 +95,17 @@ class DiffusersImage:
             )
         usage = Usage(prompt_tokens=self._tokens(work), images=len(values))
         return Images(tuple(values), work.seed or 0), usage
+
+    def _open(self, model: Model, device: Device, tick: Tick) -> tuple[dict[str, Any], str]:
+        """The pipelines by kind, and the name of their precision."""
+        if model.folder is None:
+            raise ValueError(f"The files of {model.id} are not here.")
+        pipe = load_pipeline(Path(model.folder), device)
+        if model.adapter_folder is not None:
+            tick(((0, Progress(1, 2, unit="stages", stage="adapter")),))
+            fuse(pipe, Path(model.adapter_folder))
+        watch_blocks(pipe, self._watch)
+        return related(pipe), str(pipe.dtype).removeprefix("torch.")
 
     def _draw(self, owner: int, one: _One) -> MadeMedia | Failed:
         import torch
@@ -152,6 +165,18 @@ class DiffusersImage:
             return 0
         most = min(int(tokenizer.model_max_length), 512)
         return len(tokenizer(work.prompt, truncation=True, max_length=most).input_ids)
+
+
+class OpenVinoImage(DiffusersImage):
+    """The same over OpenVINO's networks, which hold the whole of a step back: it is told of after each step alone."""
+
+    def _open(self, model: Model, device: Device, tick: Tick) -> tuple[dict[str, Any], str]:
+        if model.exported is None:
+            raise ValueError(f"{model.id} is not exported yet.")
+        manifest.verify(Path(model.exported))
+        tick(((0, Progress(1, 2, unit="stages", stage="compile")),))
+        by_kind = load_exported(Path(model.exported), device, is_exact=model.settings.precision == "exact")
+        return by_kind, precision_of(next(iter(by_kind.values())))
 
 
 def _memory(device: Device) -> int:

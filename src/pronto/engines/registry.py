@@ -49,6 +49,7 @@ _VISION = frozenset(
     | {Task.DEPTH_ESTIMATION, Task.IMAGE_TO_TEXT, Task.VISUAL_QUESTION_ANSWERING, Task.DOCUMENT_QUESTION_ANSWERING}
     | {Task.IMAGE_FEATURE_EXTRACTION}
 )
+_IMAGES = frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING})
 
 ENTRIES = {
     entry.name: entry
@@ -104,7 +105,7 @@ ENTRIES = {
         EngineEntry(
             name="diffusers",
             target="pronto.engines.diffusers_image:engine",
-            tasks=frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING}),
+            tasks=_IMAGES,
             has_adapters=True,
             preload=(*_TORCH, "diffusers"),
         ),
@@ -124,6 +125,18 @@ ENTRIES = {
             tasks=_TEXT,
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
             preload=(*_TORCH, "pronto.engines.transformers_llm"),
+        ),
+        EngineEntry(
+            name="diffusers-openvino",
+            target="pronto.engines.diffusers_image:openvino_engine",
+            tasks=_IMAGES,
+            exporter="diffusers-export",
+            has_adapters=True,
+        ),
+        EngineEntry(
+            name="diffusers-export",
+            target="pronto.engines.diffusers_export:ImageExportEngine",
+            tasks=frozenset({Task.EXPORT}),
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(

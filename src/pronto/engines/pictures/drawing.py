@@ -152,7 +152,7 @@ def _fitted(size: tuple[int, int], pipelines: Pipelines) -> tuple[int, int]:
     """The size of a picture, made smaller where it is too large, in sides that the model can make."""
     width, height = size
     most = max(_USUAL_PIXELS, pipelines.native_side**2)
-    scale = min(1.0, (most / (width * height)) ** 0.5)
+    scale: float = min(1.0, (most / (width * height)) ** 0.5)
     multiple = pipelines.multiple
 
     def fit(side: int) -> int:

@@ -19,13 +19,13 @@ _BINNED = (32, 64, 128, 256)  # sample sizes that PixArt has tables of shapes fo
 class Pipelines:
     """`kinds` are those of TEXT, IMAGE and INPAINT that the model can do."""
 
-    def __init__(self, native: Any, device: Device) -> None:
-        self.native, self.device = native, device
-        self._scheduler = native.scheduler  # requests set theirs on the pipelines, never here
-        self._by_kind = _related(native)
-        self._parameters = {
-            kind: inspect.signature(type(pipe).__call__).parameters for kind, pipe in self._by_kind.items()
-        }
+    def __init__(self, by_kind: dict[str, Any]) -> None:
+        self.native = next(iter(by_kind.values()))
+        self._scheduler = self.native.scheduler  # requests set theirs on the pipelines, never here
+        self._by_kind = by_kind
+        self._parameters = {kind: inspect.signature(_class(pipe).__call__).parameters for kind, pipe in by_kind.items()}
+        for pipe in by_kind.values():
+            pipe.set_progress_bar_config(disable=True)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -88,7 +88,7 @@ class Pipelines:
 
 def load_pipeline(folder: Path, device: Device) -> Any:
     """The pipeline that model_index.json names. Raises ValueError with a sentence for the operator."""
-    _be_quiet()
+    be_quiet()
     import torch
     from diffusers import DiffusionPipeline
 
@@ -112,7 +112,6 @@ def load_pipeline(folder: Path, device: Device) -> Any:
         raise ValueError(f"The pipeline's files cannot be loaded: {_first_line(error)}") from error
     if not callable(pipe) or getattr(pipe, "scheduler", None) is None:
         raise ValueError(f"The pipeline {type(pipe).__name__} is not one that makes images from a description.")
-    pipe.set_progress_bar_config(disable=True)
     return pipe.to(device.kind)
 
 
@@ -128,7 +127,7 @@ def _left_out(folder: Path) -> dict[str, Any]:
     return none
 
 
-def _be_quiet() -> None:
+def be_quiet() -> None:
     """What these libraries log can quote the prompt; bars on a worker's stderr are nobody's."""
     import huggingface_hub.constants
 
@@ -141,12 +140,11 @@ def _be_quiet() -> None:
         library.utils.logging.disable_progress_bar()
 
 
-def _related(native: Any) -> dict[str, Any]:
-    """The pipelines that can be made of the same components."""
+def related(native: Any) -> dict[str, Any]:
+    """By kind, the pipelines that can be made of the same components; the first is `native`."""
     from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image
 
-    name = type(native).__name__
-    own = INPAINT if "Inpaint" in name else IMAGE if "Img2Img" in name else TEXT
+    own = kind_of(type(native).__name__)
     found = {own: native}
     if own is not TEXT and _has_further_channels(native):
         return found  # its network takes the picture as input, so it cannot do without one
@@ -158,9 +156,18 @@ def _related(native: Any) -> dict[str, Any]:
             pipe = auto.from_pipe(native)
         except (ValueError, TypeError, AttributeError, ImportError):
             continue  # there is no such pipeline for this architecture
-        pipe.set_progress_bar_config(disable=True)
         found[kind] = pipe
     return found
+
+
+def kind_of(name: str) -> str:
+    """What a pipeline of this class is for."""
+    return INPAINT if "Inpaint" in name else IMAGE if "Img2Img" in name else TEXT
+
+
+def _class(pipe: Any) -> Any:
+    """The class of diffusers, which OpenVINO's pipelines stand in front of."""
+    return getattr(type(pipe), "auto_model_class", type(pipe))
 
 
 def _has_further_channels(pipe: Any) -> bool:
