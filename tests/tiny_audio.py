@@ -127,17 +127,21 @@ def build_whisper(folder: Path, languages: tuple[str, ...] = ("en", "de", "fr"))
     config = WhisperConfig(
         vocab_size=len(tokenizer), num_mel_bins=80, d_model=32, encoder_layers=1, decoder_layers=2,
         encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32,
-        max_source_positions=1500, max_target_positions=64, pad_token_id=end, bos_token_id=end, eos_token_id=end,
+        max_source_positions=1500, max_target_positions=40, pad_token_id=end, bos_token_id=end, eos_token_id=end,
         decoder_start_token_id=number("<|startoftranscript|>"),
     )  # fmt: skip
     model = WhisperForConditionalGeneration(config)
     enliven(model, 6)
     letters = [number(letter) for letter in (*WORDS, "Ġ")]
+    for layer in model.model.decoder.layers:
+        enliven(layer.encoder_attn, 3)  # what is heard counts more than what was said
     with torch.no_grad():
-        model.model.decoder.embed_tokens.weight[letters] *= 4  # so that it says letters more than times
+        # Letters more than times, and none of them above all others.
+        rows = model.model.decoder.embed_tokens.weight
+        rows[letters] *= 4 * rows.norm(dim=1).mean() / rows[letters].norm(dim=1, keepdim=True)
     silent = sorted(set(range(len(tokenizer))) - {*letters, *range(number("<|0.00|>"), len(tokenizer)), end})
     model.generation_config = GenerationConfig(
-        max_length=64, pad_token_id=end, bos_token_id=end, eos_token_id=end,
+        max_length=40, pad_token_id=end, bos_token_id=end, eos_token_id=end,
         decoder_start_token_id=number("<|startoftranscript|>"), no_timestamps_token_id=number("<|notimestamps|>"),
         is_multilingual=True, lang_to_id={f"<|{name}|>": number(f"<|{name}|>") for name in languages},
         task_to_id={name: number(f"<|{name}|>") for name in ("transcribe", "translate")},

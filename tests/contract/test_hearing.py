@@ -51,7 +51,7 @@ def library(whisper_folder):
     return hear
 
 
-@pytest.mark.parametrize("seconds", [3, 70])
+@pytest.mark.parametrize("seconds", [3, 45])
 @pytest.mark.parametrize(("times", "asked"), [((), False), (("segment",), True), (("word",), "word")])
 def test_whisper_hears_the_same_as_the_library(whisper, library, seconds, times, asked):
     data = file(seconds, 1)
@@ -63,10 +63,14 @@ def test_whisper_hears_the_same_as_the_library(whisper, library, seconds, times,
     chunks = expected.get("chunks", [])
     spans = made.segments + made.words
     assert [span.text for span in spans] == [chunk["text"] for chunk in chunks]
+    compared = 0
     for span, chunk in zip(spans, chunks, strict=True):
         assert 0 <= span.start <= span.end <= seconds
-        if chunk["timestamp"][1] is not None and chunk["timestamp"][1] <= seconds:
-            assert (span.start, span.end) == pytest.approx(chunk["timestamp"], abs=0.011)
+        start, end = chunk["timestamp"]
+        if end is not None and start <= end <= seconds:  # others are put right: random weights say such things
+            assert (span.start, span.end) == pytest.approx((start, end), abs=0.011)
+            compared += 1
+    assert compared or not chunks
 
 
 def test_whisper_hears_the_same_in_any_company(whisper):
@@ -126,8 +130,8 @@ def test_what_whisper_cannot_do_is_refused_by_name(whisper, fields, param):
 
 def test_a_long_prompt_keeps_its_end(whisper):
     plain, long = whisper.ask(
-        Transcribe(sound=sound(3), prompt="b" * 27, language="en"),
-        Transcribe(sound=sound(3), prompt="x" * 500 + "b" * 27, language="en"),
+        Transcribe(sound=sound(3), prompt="b" * 15, language="en"),
+        Transcribe(sound=sound(3), prompt="x" * 500 + "b" * 15, language="en"),
     )
     assert plain.text == long.text
 

@@ -39,7 +39,9 @@ def transcript_of(heard: Sequence[Heard], work: Transcribe, joint: Joint) -> Tra
         if work.with_scores:
             segments = tuple(_scored(span, heard, joint) for span in segments)
     if "word" in work.times:
-        words = _spans(_decode(heard, "word", joint)[1], joint.seconds)
+        # The times of words help to see which are there twice, so this text is the better one.
+        text, chunks = _decode(heard, "word", joint)
+        words = _spans(chunks, joint.seconds)
     return Transcript(text=text, seconds=joint.seconds, language=joint.language, segments=segments, words=words)
 
 

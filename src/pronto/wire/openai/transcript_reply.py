@@ -72,12 +72,14 @@ def _usage(value: Transcript) -> dict[str, Any]:
 def _srt(spans: Sequence[Span]) -> str:
     return "".join(
         f"{number}\n{_clock(span.start, ',')} --> {_clock(span.end, ',')}\n{_line(span)}\n\n"
-        for number, span in enumerate(spans, 1)
+        for number, span in enumerate(filter(_line, spans), 1)
     )
 
 
 def _vtt(spans: Sequence[Span]) -> str:
-    lines = "".join(f"{_clock(span.start, '.')} --> {_clock(span.end, '.')}\n{_line(span)}\n\n" for span in spans)
+    lines = "".join(
+        f"{_clock(span.start, '.')} --> {_clock(span.end, '.')}\n{_line(span)}\n\n" for span in filter(_line, spans)
+    )
     return f"WEBVTT\n\n{lines}"
 
 
