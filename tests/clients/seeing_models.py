@@ -36,7 +36,6 @@ def catalog(folder: Path) -> str:
     rows = [(name, task, "pipelines-vision") for name, task in VISION.items()]
     rows.append((CHAT, "image-text-to-text", "transformers-vlm"))
     return "\n".join(
-        f'[[models]]\nid = "tiny/{name}"\ntask = "{task}"\nengine = "{engine}"\n'
-        f'folder = "{folder / name}"\npreload = true\n'
+        f'[[models]]\nid = "tiny/{name}"\ntask = "{task}"\nengine = "{engine}"\nfolder = "{folder / name}"\n'
         for name, task, engine in rows
     )

@@ -201,6 +201,22 @@ def test_maps_of_a_large_image_are_made_small_and_scaled_up(zoo, monkeypatch):
     assert Image.open(io.BytesIO(depth.picture.data)).size == (640, 400)
 
 
+@pytest.mark.parametrize(
+    ("name", "subtask", "maps"),
+    [
+        ("segformer", "semantic", 4),
+        ("maskformer", "panoptic", 10),
+        ("maskformer", "semantic", 10),
+        ("detr_panoptic", "panoptic", 10),
+    ],
+)
+def test_maps_are_counted_from_what_is_scaled_up(zoo, monkeypatch, name, subtask, maps):
+    counted = []
+    monkeypatch.setattr(places, "bounded", lambda size, count: counted.append(count) or size)
+    zoo.bench(name, Task.IMAGE_SEGMENTATION).run(SegmentImage(image=media(7), subtask=subtask))
+    assert counted == [maps]
+
+
 def test_depth_is_that_of_the_library(zoo, library):
     expected = library("dpt", Task.DEPTH_ESTIMATION, opened(7))
     found = zoo.bench("dpt", Task.DEPTH_ESTIMATION).run(EstimateDepth(image=media(7)))[0]

@@ -28,7 +28,7 @@ def entry(id: str, task: str, engine: str, folder: Path) -> str:
 def open_seeing(models: Path, data: Path, tiny_llama: Path) -> Server:
     """`left` says what a crash had left among the uploads, once the server is up."""
     # In a process of its own, so that torch stays out of this one.
-    subprocess.run([sys.executable, "-c", _BUILD, str(models)], check=True, capture_output=True, timeout=100)
+    subprocess.run([sys.executable, "-c", _BUILD, str(models)], check=True, capture_output=True, timeout=200)
     entries = (
         entry(VIT, "image-classification", "pipelines-vision", models / "vit"),
         entry(CHAT, "image-text-to-text", "transformers-vlm", models / "qwen2_vl"),
@@ -42,7 +42,7 @@ def open_seeing(models: Path, data: Path, tiny_llama: Path) -> Server:
     server = Server(data, env=SETTINGS)
     server.token, server.uploads = token, uploads
     server.left = list(uploads.iterdir()) if uploads.exists() else []
-    deadline = time.monotonic() + 110
+    deadline = time.monotonic() + 250
     for model in (VIT, CHAT):
         while not json.loads(get(server.url, f"/status/{model}")[1])["loaded"]:
             assert time.monotonic() < deadline, server.log.read_text()[-3000:]

@@ -18,6 +18,9 @@ from tests.tiny_vision import picture
 PATH = f"/models/{VIT}"
 
 
+pytestmark = pytest.mark.timeout(400)  # the first of them builds and loads two models with torch
+
+
 @pytest.fixture
 def house(seeing):
     return seeing

@@ -13,6 +13,9 @@ from tests.tiny_vision import picture
 BOUNDS = {"max_tokens": 6, "temperature": 0}
 
 
+pytestmark = pytest.mark.timeout(400)  # the first of them builds and loads two models with torch
+
+
 @pytest.fixture
 def house(seeing):
     return seeing

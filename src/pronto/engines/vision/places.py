@@ -11,6 +11,7 @@ from pronto.engines.media.image import write_image
 from pronto.engines.vision.base import NOT_FINITE, Look, OneImage, load_model, load_part
 
 WORKING_BYTES = 256 * 2**20  # of the maps that are computed in the image's size, one for each class or query
+_OF_QUERIES = ("class_queries_logits", "masks_queries_logits")
 SUBTASKS = ("panoptic", "instance", "semantic")
 
 
@@ -19,6 +20,18 @@ def bounded(size: tuple[int, int], maps: int) -> tuple[int, int]:
     height, width = size
     share = (WORKING_BYTES / (4 * maps * height * width)) ** 0.5
     return size if share >= 1 else (max(1, int(height * share)), max(1, int(width * share)))
+
+
+def maps_of(outputs: Any, subtask: str) -> int:
+    """How many maps are scaled to the image's size: one for each class, or for each thing that was looked for."""
+    named = {name: outputs[name] for name in ("logits", "pred_masks", *_OF_QUERIES) if outputs.get(name) is not None}
+    if subtask == "semantic":
+        # Some models have a map for each class at once, others classes and maps of what was looked for.
+        classes = [
+            value.shape[1] if value.dim() == 4 else value.shape[-1] for name, value in named.items() if "logits" in name
+        ]
+        return int(max(classes))
+    return int(max(value.shape[1] for value in named.values() if value.dim() == 4))
 
 
 class Detecting(OneImage):
@@ -64,9 +77,8 @@ class Segmenting(OneImage):
 
     def write(self, outputs: Any, look: Look, tick: Tick) -> SegmentsValue:
         work: SegmentImage = look.work
-        maps = max(value.shape[1] for value in outputs.values() if value.dim() > 1)
-        size = bounded(look.size, maps)
         subtask = work.subtask or self._does[0]
+        size = bounded(look.size, maps_of(outputs, subtask))
         make = getattr(self.images, f"post_process_{subtask}_segmentation")
         if subtask == "semantic":
             found, parts = make(outputs, target_sizes=[size])[0], []
