@@ -190,8 +190,7 @@ class Fleet:
                 raise refusal
         if journey is not None and journey.is_loading:
             return journey
-        forecast = self._forecast(model)
-        self._check_size(model)
+        forecast = self._survey(model)
         if not load:
             raise Loading(
                 model.id,
@@ -209,16 +208,15 @@ class Fleet:
             self._rounds = asyncio.create_task(self._look_after())
         return journey
 
-    def _forecast(self, model: Model) -> list[tuple[str, Estimate]]:
+    def _survey(self, model: Model) -> list[tuple[str, Estimate]]:
+        """What is left to do. Raises ModelFailed for what cannot be served, Forbidden for what can never fit."""
         try:
-            return self._loader.forecast(model)
+            forecast, least = self._loader.survey(model)
         except ValueError as error:
             raise ModelFailed(model.id, str(error)) from error
-
-    def _check_size(self, model: Model) -> None:
-        least = self._loader.least(model)
         if least > self._memory.budget:
             raise Forbidden(f"The model {model.id} is too large to be loaded: {too_big(least, self._memory.budget)}.")
+        return forecast
 
     def _loading(self, journey: Journey) -> Loading:
         left = journey.remaining(self._clock())
@@ -296,8 +294,7 @@ class Fleet:
 
     def _state_on_disk(self, model: Model) -> ModelState:
         try:
-            state, forecast = self._library.state(model), self._loader.forecast(model)
-            least = self._loader.least(model)
+            state, (forecast, least) = self._library.state(model), self._loader.survey(model)
         except ValueError as error:
             return ModelState(state=State.FAILED, reason=str(error))
         if least > self._memory.budget:

@@ -185,7 +185,7 @@ def _become_worker(gateway: int, fork: Fork, descriptors: list[int]) -> NoReturn
     theirs = os.dup(theirs)
     # Nothing else of the server's, its own socket above all, may stay open here.
     os.closerange(3, theirs)
-    os.closerange(theirs + 1, theirs + 256)
+    os.closerange(theirs + 1, os.sysconf("SC_OPEN_MAX"))
     os.environ.clear()
     os.environ.update(fork.environment)
     _settle(fork.threads)

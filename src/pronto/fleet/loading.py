@@ -84,22 +84,23 @@ class Loader:
 
     def forecast(self, model: Model) -> list[tuple[str, Estimate]]:
         """The stages that are left, with what each will take. Raises ValueError for what cannot be served."""
+        return self.survey(model)[0]
+
+    def survey(self, model: Model) -> tuple[list[tuple[str, Estimate]], int]:
+        """The forecast, and bytes of memory without which the model cannot be loaded, as far as that is known."""
         stages = [(job.stage, job.bytes) for job in self._library.jobs(model)]
         size = max((size for _, size in stages), default=0)
         exporter = registry.entry(model.engine).exporter if model.engine in registry.ENTRIES else None
         if stages and stages[0][0] == "pull" and exporter is not None and len(stages) == 1:
             stages.append(("export", size))
-        stages.append(("load", weight_bytes(model) or size))
+        on_disk = weight_bytes(model)
+        stages.append(("load", on_disk or size))
         key = model_key(model)
-        return [(stage, self._estimates.estimate(stage, key, amount)) for stage, amount in stages]
-
-    def least(self, model: Model) -> int:
-        """Bytes of memory without which it cannot be loaded, as far as that is known; of large ones about half is."""
-        size = weight_bytes(model) or max((job.bytes for job in self._library.jobs(model)), default=0)
-        exporter = registry.entry(model.engine).exporter if model.engine in registry.ENTRIES else None
-        if exporter is not None and model.exported is None and size > 2 * QUANTISED_ABOVE:
-            size //= 2
-        return self._needs(model, size)[0]
+        forecast = [(stage, self._estimates.estimate(stage, key, amount)) for stage, amount in stages]
+        largest = on_disk or size
+        if exporter is not None and model.exported is None and largest > 2 * QUANTISED_ABOVE:
+            largest //= 2
+        return forecast, self._needs(model, largest)[0]
 
     def note_peak(self, journey: Journey, peak: int) -> None:
         """What a loaded model was found to take at most: the next load asks for as much."""
