@@ -5,36 +5,28 @@ Chromium comes from scripts/browser. What it sees is judged by axe-core, which s
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from pronto.web.routes import TABLE, For
 from tests.e2e.http import post
 from tests.e2e.server import Server, run_cli
+from tests.e2e.web_scene import PASSWORD, Person, open_chromium
 
 AXE = Path(__file__).parents[2] / ".venvs/axe/node_modules/axe-core/axe.min.js"
 CODER = Path(__file__).parents[2] / "src/pronto/shipped_models/tiny-coder"
-PASSWORD = "three blue geese"
 HOSTILE = '<img src=x onerror="window.broken = true"><script>window.broken = true</script>'
-# A dialog would stop the browser; whatever a name or a note says, none comes.
-WATCH = "window.broken = false; window.alert = () => { window.broken = true; };"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path is not None, "run scripts/browser"
-    with sync_playwright() as playwright:
-        # In a container there is no second sandbox within the first.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with open_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -48,39 +40,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(folder)
     yield server
     assert server.stop() == 0
-
-
-class Person:
-    """Somebody at a browser of their own. Errors in the console are failures of the test."""
-
-    def __init__(self, browser: Browser, url: str, **options: object) -> None:
-        self.url = url
-        self.context: BrowserContext = browser.new_context(base_url=url, **options)  # type: ignore[arg-type]  # as given
-        self.context.add_init_script(WATCH)
-        self.context.set_default_timeout(10_000)
-        self.page: Page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
-        self.page.on("dialog", lambda dialog: dialog.accept())
-
-    def choose_password(self, link: str) -> None:
-        """By the link that the command line printed: its path is what counts."""
-        self.page.goto(re.sub(r"^https?://[^/]+", "", link.strip()))
-        self.page.get_by_label("New password").fill(PASSWORD)
-        self.page.get_by_role("button", name="Set this password").click()
-
-    def sign_in(self, name: str) -> None:
-        self.page.goto("/login")
-        self.page.get_by_label("Name or e-mail").fill(name)
-        self.page.get_by_label("Password").fill(PASSWORD)
-        self.page.get_by_role("button", name="Sign in").click()
-        expect(self.page.locator("details.menu summary")).to_be_visible()
-
-    def end(self) -> None:
-        assert self.page.evaluate("window.broken") is False
-        assert self.complaints == []
-        self.context.close()
 
 
 def with_password(pages: Server, person: Person, name: str) -> None:
