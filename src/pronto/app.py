@@ -19,6 +19,8 @@ from pronto.accounts.mail import Mail
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Sessions
+from pronto.accounts.sso import Sso
+from pronto.accounts.sso_people import SsoPeople
 from pronto.accounts.stripe_billing import StripeBilling
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.demand import Allowance, Demand
@@ -180,6 +182,8 @@ def _site(app: App, mail: Mail) -> Site:
             people=People(app.store, app.plans, now=time.time, clock=time.monotonic),
             mail=mail,
             billing=StripeBilling(settings, app.store, app.plans),
+            sso=Sso(settings.sso, time.monotonic),
+            sso_people=SsoPeople(app.store, app.plans, time.time),
             sessions=Sessions(app.store, time.time, idle=settings.session_idle, lifetime=settings.session_lifetime),
             store=app.store,
             settings=settings,

@@ -7,12 +7,38 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
 def default_data_dir() -> Path:
     return Path("data")
+
+
+class SsoProvider(BaseModel):
+    """A provider of OpenID Connect that people may sign in with: a table `[[sso]]` of pronto.toml."""
+
+    model_config = {"extra": "forbid", "frozen": True}
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,40}$")  # in addresses: /sso/NAME/callback
+    title: str = ""  # on the button; unset: its name
+    issuer: str
+    client_id: str
+    client_secret: str
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    algorithms: tuple[Literal["RS256", "PS256", "ES256", "EdDSA"], ...] = ("RS256", "ES256", "EdDSA")
+    domains: tuple[str, ...] = ()  # of e-mail addresses that may sign in with this provider only
+    groups_claim: str = "groups"
+    groups: dict[str, str] = {}  # a group to `ORGANISATION` or `ORGANISATION:ROLE`
+    plans: dict[str, str] = {}  # a group to a plan; who is in none of them is on the free one
+    administrators: tuple[str, ...] = ()  # groups
+
+    @field_validator("issuer")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://localhost:")):
+            raise ValueError("an issuer begins with https:// (or http://localhost: for a test)")
+        return value
 
 
 class Settings(BaseSettings):
@@ -73,6 +99,9 @@ class Settings(BaseSettings):
         {}, description='Plans that Stripe sells, and their prices there: `{pro = "price_..."}`.'
     )
     stripe_api: str = Field("https://api.stripe.com", description="Address of Stripe's API.")
+    sso: tuple[SsoProvider, ...] = Field(
+        (), description="Providers of OpenID Connect that people sign in with; see [sso.md](sso.md)."
+    )
     default_model: str | None = Field(
         None,
         description="Model of `/`, `/generate` and `/generate_stream`; unset: the only loadable one, if there is one.",
@@ -217,6 +246,8 @@ class Settings(BaseSettings):
     def _consistent(self) -> "Settings":
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together: set both or none")
+        if len({provider.name for provider in self.sso}) != len(self.sso):
+            raise ValueError("two providers of sso have the same name")
         if self.smtp_host and not self.mail_from:
             raise ValueError("smtp_host needs mail_from: the address that mails come from")
         if self.stripe_secret_key is not None:

@@ -19,6 +19,8 @@ from pronto.accounts.passwords import Passwords
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Place, Sessions
+from pronto.accounts.sso import Sso
+from pronto.accounts.sso_people import SsoPeople
 from pronto.accounts.stripe_billing import StripeBilling
 from pronto.core.errors import ModelNotFound, Overloaded
 from pronto.edge import openapi
@@ -182,6 +184,8 @@ async def open_web(folder: Path, **overrides: object) -> AsyncIterator[Web]:
             sessions=Sessions(house.store, time.time),
             people=People(house.store, Plans(), now=time.time, clock=lambda: web_clock[0], passwords=QUICK),
             billing=StripeBilling(house.settings, house.store, Plans()),
+            sso=Sso(house.settings.sso, lambda: web_clock[0]),
+            sso_people=SsoPeople(house.store, Plans(), time.time),
             mail=Mail(house.settings, pause=0.01),
             store=house.store,
             settings=house.settings,

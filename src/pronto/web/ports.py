@@ -10,6 +10,8 @@ from pronto.accounts.mail import Mail
 from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
 from pronto.accounts.sessions import Sessions
+from pronto.accounts.sso import Sso
+from pronto.accounts.sso_people import SsoPeople
 from pronto.accounts.stripe_billing import StripeBilling
 from pronto.core.identity import Caller
 from pronto.core.plan import Plan, Standing
@@ -76,6 +78,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     people: People
     mail: Mail
     billing: StripeBilling
+    sso: Sso
+    sso_people: SsoPeople
     store: Store
     settings: Settings
     openapi: Mapping[str, Any]  # the document that describes the API

@@ -20,21 +20,11 @@ from pronto.web.pages.table import page_table
 from pronto.web.ports import Rooms
 from pronto.web.rendering import View
 from pronto.web.routes import For, Found, Page, Pages
+from pronto.web.site_errors import FOREIGN, NEEDS_HTTPS, STALE
 from pronto.web.visit import Visit, redirect
 from pronto.wire.faults import fault
 
 Handler = Callable[[Visit], Awaitable[Response]]
-
-FOREIGN = "This form was not sent from one of our own pages, so nothing was done. Please open the page and try again."
-STALE = (
-    "This form does not belong to your browser any more, so nothing was done: perhaps you signed in or out meanwhile, "
-    "or cookies are turned off. Please open the page again."
-)
-NEEDS_HTTPS = (
-    "Nobody can sign in over plain http from another machine: passwords could be read on the way. Please use the https "
-    "address of this server. Its operator can set `public_url` where a proxy speaks https, or allow this for a test "
-    "with --insecure-http."
-)
 
 # A browser follows the answer to a form only where the policy lets forms lead.
 PAYMENT_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com")
@@ -49,7 +39,7 @@ class Site:
         self._rooms, self._pages, self.assets = rooms, Pages(), Assets()
         self.view = View(rooms.settings, self.assets)
         self._handlers: Mapping[str, Handler] = page_table(rooms, self.view)
-        self._policy = policy(PAYMENT_PAGES if rooms.billing.is_on else ())
+        self._policy = policy([*(PAYMENT_PAGES if rooms.billing.is_on else ()), *rooms.sso.origins])
 
     def takes(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a request is for a page, or for what pages need."""

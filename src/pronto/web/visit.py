@@ -52,6 +52,11 @@ class Visit:
             self._cookie = set_cookie(self.ground, self.secret, None)
         return form_token(self.secret)
 
+    def binding(self) -> str:
+        """What binds something to this browser; tells nothing about its cookie."""
+        self.form_token()
+        return form_token(f"binding {self.secret}")
+
     def holds(self, token: str) -> bool:
         """Whether a form's token is this browser's."""
         return is_form_token(self.secret, token)

@@ -24,6 +24,7 @@ DONE = {
     "model-unload": "The model is unloaded.",
     "model-pin": "The model stays loaded once it is.",
     "model-unpin": "The model goes when memory is needed.",
+    "sso-linked": "You can sign in with this provider from now on.",
     "signed-out": "You are signed out.",
     "session-ended": "That browser is signed out.",
     "sessions-ended": "All other browsers are signed out.",

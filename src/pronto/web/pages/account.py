@@ -37,5 +37,10 @@ class AccountPages:
     async def _page(self, visit: Visit, wrong: dict[str, str], status: int = 200) -> Response:
         has_password = await self._rooms.people.has_password(visit.user)
         orgs = await self._rooms.store.organisations.of(visit.user.id)
-        values = {"has_password": has_password, "orgs": orgs, "wrong": wrong}
+        values = {
+            "has_password": has_password,
+            "orgs": orgs,
+            "wrong": wrong,
+            "providers": list(self._rooms.sso.providers.values()),
+        }
         return self._view.page(visit, "settings/account.html", status, **values)

@@ -42,6 +42,8 @@ class JoinPages:
         try:
             if not names.email(email or None):
                 raise InvalidInput("this is no e-mail address", "email")
+            if self._rooms.sso.provider_of(email) is not None:
+                raise InvalidInput("Addresses of this domain sign in with their own provider", "email")
             await self._send(visit, email)
         except (InvalidInput, RateLimited) as error:
             values = self._first() | {"wrong": wrong_fields(error), "email": email}

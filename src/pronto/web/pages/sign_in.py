@@ -1,5 +1,7 @@
 """Signing in and out. Knows neither how passwords are kept nor how browsers are remembered."""
 
+from urllib.parse import quote
+
 from starlette.responses import Response
 
 from pronto.core.errors import Forbidden, Overloaded, RateLimited, Unauthenticated
@@ -23,10 +25,14 @@ class SignInPages:
 
     async def log_in(self, visit: Visit) -> Response:
         next_page, name = local_path(visit.form.get("next")), visit.form.get("name")
+        if (provider := self._rooms.sso.provider_of(name)) is not None:
+            return redirect(f"/sso/{provider.name}?next={quote(next_page, safe='')}")
         try:
             account = await self._rooms.people.sign_in(name, visit.form.raw("password"), visit.place.address)
         except (Unauthenticated, Forbidden, RateLimited, Overloaded) as error:
             return self._page(visit, next_page, status_of(error), error=error.message, name=name)
+        if (provider := self._rooms.sso.provider_of(account.email or "")) is not None:
+            return redirect(f"/sso/{provider.name}?next={quote(next_page, safe='')}")
         await admit(visit, self._rooms, account)
         return redirect(next_page)
 
@@ -38,7 +44,8 @@ class SignInPages:
 
     def _page(self, visit: Visit, next_page: str, status: int = 200, *, error: str = "", name: str = "") -> Response:
         sign_up = self._rooms.settings.sign_up
-        return self._view.page(visit, "login.html", status, next=next_page, error=error, name=name, sign_up=sign_up)
+        values = {"next": next_page, "error": error, "name": name, "sign_up": sign_up}
+        return self._view.page(visit, "login.html", status, **values, providers=self._rooms.sso.providers.values())
 
 
 async def admit(visit: Visit, rooms: Rooms, account: Account, provider: str = "") -> None:

@@ -16,6 +16,7 @@ from pronto.web.pages.organizations import OrganisationPages
 from pronto.web.pages.passwords import PasswordPages
 from pronto.web.pages.sessions import SessionPages
 from pronto.web.pages.sign_in import SignInPages
+from pronto.web.pages.sso import SsoPages
 from pronto.web.pages.tokens import TokenPages
 from pronto.web.pages.usage import UsagePages
 from pronto.web.ports import Rooms
@@ -43,8 +44,11 @@ def _models(rooms: Rooms, view: View) -> dict[str, Handler]:
 
 def _signing_in(rooms: Rooms, view: View) -> dict[str, Handler]:
     sign_in, joining, passwords = SignInPages(rooms, view), JoinPages(rooms, view), PasswordPages(rooms, view)
-    devices = DevicePages(rooms, view)
+    devices, sso = DevicePages(rooms, view), SsoPages(rooms, view)
     return {
+        "sso-begin": sso.begin,
+        "sso-back": sso.back,
+        "sso-link": sso.link,
         "device": devices.page,
         "let-in": devices.decide,
         "login": sign_in.login,

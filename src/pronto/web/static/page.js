@@ -67,3 +67,12 @@ document.addEventListener("submit", (event) => {
 addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("form button[disabled]").forEach((button) => { button.disabled = false; });
 });
+
+// What can be scrolled can be reached with the keyboard.
+const scrollable = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const isScrolling = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight + 1;
+    if (isScrolling) target.tabIndex = 0; else target.removeAttribute("tabindex");
+  }
+});
+document.querySelectorAll(".table, pre, figure, .scroll, .side, .tabs").forEach((node) => scrollable.observe(node));
