@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pronto.core.audio_work import ClassifySound
 from pronto.core.errors import InvalidInput
+from pronto.core.files import served_files
 from pronto.core.media import Media
 from pronto.core.request import InferenceRequest
 from pronto.core.tasks import Task
@@ -222,3 +223,9 @@ def test_openai_s_voices_stand_for_the_model_s_own():
     assert voices.choose("de_speaker_0") == 99
     with pytest.raises(InvalidInput, match="'x' is not a voice"):
         voices.choose("x")
+
+
+def test_voices_of_a_repository_are_fetched_and_other_arrays_are_not():
+    voices = ["speaker_embeddings/v2/en_speaker_6_fine_prompt.npy", "speaker_embeddings/ann.npy"]
+    others = ["data.npy", "speaker_embeddings/../x.npy", "speaker_embeddings/v2/all.npz"]
+    assert set(served_files([*voices, *others, "model.safetensors"])) == {*voices, "model.safetensors"}
