@@ -47,16 +47,17 @@ MODELS = [
     ),
     ("llava", "LlavaForConditionalGeneration", None, "image-text-to-text", "transformers-vlm"),
     ("clip", "CLIPModel", None, "zero-shot-image-classification", "pipelines-vision"),
+    ("encodec", "EncodecModel", None, "audio-to-audio", "pipelines-audio"),
     ("vit", "ViTModel", "image-feature-extraction", "image-feature-extraction", "pipelines-vision"),
     ("whisper", "WhisperForConditionalGeneration", None, "automatic-speech-recognition", "pipelines-audio"),
     ("wav2vec2", "Wav2Vec2ForCTC", None, "automatic-speech-recognition", "pipelines-audio"),
     ("wav2vec2", "Wav2Vec2ForSequenceClassification", None, "audio-classification", "pipelines-audio"),
     ("audio-spectrogram-transformer", "ASTForAudioClassification", None, "audio-classification", "pipelines-audio"),
     ("speecht5", "SpeechT5ForSpeechToSpeech", None, "audio-to-audio", "pipelines-audio"),
-    ("speecht5", "SpeechT5ForTextToSpeech", None, "text-to-speech", "bark"),
+    ("speecht5", "SpeechT5ForTextToSpeech", None, "text-to-speech", "text-to-audio"),
     ("bark", "BarkModel", None, "text-to-speech", "bark"),
-    ("vits", "VitsModel", None, "text-to-speech", "bark"),
-    ("musicgen", "MusicgenForConditionalGeneration", None, "text-to-audio", "bark"),
+    ("vits", "VitsModel", None, "text-to-speech", "text-to-audio"),
+    ("musicgen", "MusicgenForConditionalGeneration", None, "text-to-audio", "text-to-audio"),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pronto.core.tasks import Task
 
-TEXT, VISION, AUDIO, SPEECH = "pipelines-text", "pipelines-vision", "pipelines-audio", "bark"
+TEXT, VISION, AUDIO, SPEECH = "pipelines-text", "pipelines-vision", "pipelines-audio", "text-to-audio"
 OPENVINO, TRANSFORMERS, SEEING = "openvino", "transformers", "transformers-vlm"
 VECTORS, RANKING = "sentence-embedding", "cross-encoder"
 
@@ -27,7 +27,8 @@ _SPEAKERS = {
     "vits": Task.TEXT_TO_SPEECH,
     "musicgen": Task.TEXT_TO_AUDIO,
 }
-_HEARERS = frozenset({"whisper", "speech_to_text", "moonshine", "speech-encoder-decoder"})
+_HEARERS = frozenset({"whisper"})
+_CODECS = frozenset({"encodec", "dac", "mimi"})
 _AUDIO_KINDS = frozenset(
     {"audio-spectrogram-transformer", "data2vec-audio", "hubert", "sew", "sew-d", "unispeech", "unispeech-sat"}
     | {"wav2vec2", "wav2vec2-bert", "wav2vec2-conformer", "wavlm", "whisper"}
@@ -95,7 +96,7 @@ def kind_of(config: Mapping[str, Any], architecture: str, tag: Task | None) -> t
 
 def _speaking(kind: str) -> tuple[Task, str] | None:
     task = _SPEAKERS.get(kind)
-    return (task, SPEECH) if task is not None else None
+    return (task, kind if kind == "bark" else SPEECH) if task is not None else None
 
 
 def _continuing(kind: str, architecture: str, *, has_head: bool) -> tuple[Task, str] | None:
@@ -131,6 +132,8 @@ def _by_head(kind: str, architecture: str, tag: Task | None) -> tuple[Task, str]
 def _generating(kind: str, architecture: str, tag: Task | None) -> tuple[Task, str] | None:
     if kind in _HEARERS:
         return Task.AUTOMATIC_SPEECH_RECOGNITION, AUDIO
+    if kind in _CODECS:
+        return Task.AUDIO_TO_AUDIO, AUDIO
     if kind in _CAPTIONERS:
         return (tag if tag is not None and tag in _CAPTIONS else Task.IMAGE_TO_TEXT), VISION
     if kind in _SEERS:

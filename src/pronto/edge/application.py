@@ -19,9 +19,10 @@ from pronto.edge.errors import bad_host, internal
 from pronto.edge.guarded_logins import ADDRESS, GuardedLogins
 from pronto.edge.health import Health
 from pronto.edge.inference import Exchange, Inference
+from pronto.edge.matching import Routes, writer_of
 from pronto.edge.page_table import Handler, page_table
 from pronto.edge.ports import Rooms
-from pronto.edge.routes import Match, Routes, writer_of
+from pronto.edge.routes import Match
 from pronto.edge.streaming import send_whole
 from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
