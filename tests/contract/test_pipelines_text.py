@@ -95,6 +95,13 @@ def test_a_classifier_without_entailment_is_not_asked_for_names(ask) -> None:
     assert "entailment" in failed.message
 
 
+def test_a_name_that_is_longer_than_the_model_is_refused(ask) -> None:
+    asker = ask("nli", Task.ZERO_SHOT_CLASSIFICATION)
+    failed = asker.failure(ClassifyByName(texts=("a",), labels=("fox " * 70,)))
+    assert (failed.kind, failed.param) == ("invalid_input", "candidate_labels")
+    assert len(asker.one(ClassifyByName(texts=(LONG,), labels=("fox", "dog"))).rows[0]) == 2  # the text is cut
+
+
 def test_ranking_is_the_head_s_logit_of_each_pair(ask) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

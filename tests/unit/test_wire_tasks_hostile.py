@@ -51,6 +51,8 @@ BAD: list[tuple[Task, Any, str]] = [
     (Task.TEXT_RANKING, {"query": "a"}, "texts"),
     (Task.TEXT_RANKING, {"query": "a", "texts": []}, "texts"),
     (WRITE, {"inputs": "a", "stream": True}, "stream"),
+    (WRITE, {"inputs": "a", "parameters": {"stop": ["x"]}}, "stop"),
+    (WRITE, {"inputs": "a", "parameters": {"details": True, "stop": []}}, "details"),
     (WRITE, {"inputs": "a", "parameters": {"max_length": 501}}, "max_length"),
     (WRITE, {"inputs": "a", "parameters": {"min_length": 30, "max_length": 20}}, "min_length"),
     (WRITE, {"inputs": "a", "parameters": {"temperature": -1}}, "temperature"),

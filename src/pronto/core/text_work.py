@@ -153,9 +153,14 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     max_time: float | None = None  # seconds
 
     @property
+    def asked_tokens(self) -> int:
+        """Of one sequence, as the client named it; 0: it did not."""
+        return self.max_new_tokens or self.max_length or 0
+
+    @property
     def expected_tokens(self) -> int:
         """Of all the sequences of one input."""
-        return (self.max_new_tokens or self.max_length or USUAL_ANSWER) * (self.num_return_sequences or 1)
+        return (self.asked_tokens or USUAL_ANSWER) * (self.num_return_sequences or 1)
 
 
 class WriteText(msgspec.Struct, frozen=True, kw_only=True, tag="write-text"):

@@ -27,6 +27,7 @@ from pronto.core.request import (
     used_parameters,
 )
 from pronto.core.tasks import Task
+from pronto.core.text_work import Converse, WriteText
 from pronto.core.vision_work import IMAGE_COST
 from pronto.engines import registry
 
@@ -99,6 +100,8 @@ class Preparation:
         Raises InvalidInput.
         """
         if _is_task(request.work):
+            if isinstance(request.work, WriteText | Converse):
+                self._check_length(request.work.writing.asked_tokens, most)
             return _as_it_is(request, request.work, rng)
         work, warnings = self._check(model, request, most)
         context = model.context or DEFAULT_CONTEXT
@@ -162,11 +165,7 @@ class Preparation:
         work = request.work
         if not isinstance(work, TextGeneration):
             raise InvalidInput(f"The task {request.task} is not served by this version of Pronto.")
-        cap = min(self._cap, most)
-        if (work.max_new_tokens or 0) > cap:
-            whose = "" if cap == self._cap else " on your plan"
-            message = f"`max_new_tokens` must be <= {cap}{whose}. Given: {work.max_new_tokens}"
-            raise InvalidInput(message, "max_new_tokens")
+        self._check_length(work.max_new_tokens or 0, most)
         if (
             model.task is not Task.IMAGE_TEXT_TO_TEXT
             and isinstance(work.prompt, ChatPrompt)
@@ -174,6 +173,12 @@ class Preparation:
         ):
             raise InvalidInput(f"The messages have an image, but {model.id} takes text only.", "messages")
         return work, check_parameters(model, work)
+
+    def _check_length(self, asked: int, most: int) -> None:
+        cap = min(self._cap, most)
+        if asked > cap:
+            whose = "" if cap == self._cap else " on your plan"
+            raise InvalidInput(f"`max_new_tokens` must be <= {cap}{whose}. Given: {asked}", "max_new_tokens")
 
 
 def _is_task(work: object) -> TypeGuard[TaskWork]:

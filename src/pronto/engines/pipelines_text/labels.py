@@ -34,7 +34,9 @@ class SequenceHead:
             case ClassifyByName():
                 self._entailment()
                 named = [work.template.replace("{}", label) for label in work.labels]
-                return [self._item(text, name, "only_first", "inputs") for text in work.texts for name in named]
+                return [
+                    self._item(text, name, "only_first", "candidate_labels") for text in work.texts for name in named
+                ]
             case _:
                 return self._pairs(work)
 

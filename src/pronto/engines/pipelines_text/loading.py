@@ -32,10 +32,6 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     def config(self) -> Any:
         return self.model.config
 
-    def kind_of_batch(self, kind: str) -> object:
-        """The kind of an item; without a padding token no two can run together."""
-        return kind if self.tokenizer.pad_token_id is not None else None
-
     def batches(self) -> Batches:
         items = 64 if self.tokenizer.pad_token_id is not None else 1
         return Batches(items=items, cost=CPU_COST if self.device == "cpu" else GPU_COST)
@@ -107,7 +103,13 @@ def _unused_positions(model: Any) -> int:
 
 def read_text(loaded: Loaded, text: str, pair: str | None = None, *, cut: str | bool = False, name: str) -> Any:
     """The tokenizer's encoding. `cut` is transformers' `truncation`. Raises InvalidInput for what is too long."""
-    said = loaded.tokenizer(text, pair, truncation=cut, max_length=loaded.window if cut else None)
+    try:
+        said = loaded.tokenizer(text, pair, truncation=cut, max_length=loaded.window if cut else None)
+    except Exception as error:  # the library has no type for this one
+        if "too short" not in str(error):
+            raise
+        message = f"`{name}`: what may not be cut is alone longer than the {loaded.window} tokens of the model."
+        raise InvalidInput(message, name) from None
     check_length(loaded, len(said["input_ids"]), name)
     return said
 

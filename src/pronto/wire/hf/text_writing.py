@@ -49,6 +49,16 @@ class _Parameters(WritingParameters, frozen=True, kw_only=True):
     clean_up_tokenization_spaces: bool | None = None
     truncation: bool | str | None = None
     generate_parameters: msgspec.Raw = msgspec.field(default_factory=null)
+    # What these models do not have, and what would change the text or the answer's shape. Empty and false values pass.
+    adapter_id: Any = None
+    decoder_input_details: Any = None
+    details: Any = None
+    frequency_penalty: Any = None
+    grammar: Any = None
+    stop: Any = None
+    stop_sequences: Any = None
+    top_n_tokens: Any = None
+    watermark: Any = None
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +69,7 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_REFUSED = _Parameters.__struct_fields__[_Parameters.__struct_fields__.index("adapter_id") :]
 _names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _more_decoder = msgspec.json.Decoder(WritingParameters | None)
 _KINDS = {
@@ -89,6 +100,9 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
     given = body.parameters or _Parameters()
     if body.stream:
         raise Unsupported("`stream` is not supported for this model", "stream")
+    for name in _REFUSED:
+        if getattr(given, name):
+            raise Unsupported(f"`{name}` is not supported for this model. Please leave it out.", name)
     texts, is_list = texts_of(body.inputs)
     kind, name = _KINDS[raw.task]
     writing, seed = read_writing(given, bytes(given.generate_parameters), bounds)
