@@ -27,6 +27,7 @@ from pronto.engines.openvino_export import ENCODER, export
 from tests.tiny_encoders import LONGEST, PAIRS, TEXTS, build_all, expected
 
 NEAR = {"rtol": 1e-3, "atol": 2e-5}
+pytestmark = pytest.mark.timeout(400)  # the models are built and exported first
 SENTENCE_MODELS = ("bert", "roberta", "distilbert", "xlm-roberta", "mpnet", "bfloat16", "qwen3")
 
 
