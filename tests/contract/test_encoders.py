@@ -188,6 +188,7 @@ def test_either_end_of_a_long_text_can_be_cut(encoders: Path) -> None:
         (Embed(texts=("a",), prompt_name="nobody's"), "prompt_name"),
         (Embed(texts=("a",), dimensions=33), "dimensions"),
         (Embed(texts=((1, 2, 10_000),)), "inputs"),
+        (Embed(texts=("word " * 100,) * 2000, per_token=True), "inputs"),
         (Embed(texts=((1,) * 100,), truncate=False), "inputs"),
     ],
 )
