@@ -9,6 +9,7 @@ from tests.e2e.http import post
 from tests.e2e.server import Server, make_account, run_cli
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+pytestmark = pytest.mark.timeout(400)  # the models are built and exported first
 SIMILARITIES = pytest.approx([0.69457, 0.94292, 0.25688], abs=4e-3)  # as the model's card has them
 
 

@@ -27,6 +27,7 @@ from pronto.engines.openvino_export import ENCODER, export
 from tests.tiny_encoders import LONGEST, PAIRS, TEXTS, build_all, expected
 
 NEAR = {"rtol": 1e-3, "atol": 2e-5}
+pytestmark = pytest.mark.timeout(400)  # the models are built and exported first
 SENTENCE_MODELS = ("bert", "roberta", "distilbert", "xlm-roberta", "mpnet", "bfloat16", "qwen3")
 
 
@@ -187,6 +188,7 @@ def test_either_end_of_a_long_text_can_be_cut(encoders: Path) -> None:
         (Embed(texts=("a",), prompt_name="nobody's"), "prompt_name"),
         (Embed(texts=("a",), dimensions=33), "dimensions"),
         (Embed(texts=((1, 2, 10_000),)), "inputs"),
+        (Embed(texts=("word " * 100,) * 2000, per_token=True), "inputs"),
         (Embed(texts=((1,) * 100,), truncate=False), "inputs"),
     ],
 )

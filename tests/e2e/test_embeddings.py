@@ -23,6 +23,7 @@ PASSAGES = [
     "Bread is baked from flour, water, salt and yeast.",
     "The treaty ended the war between the two kingdoms.",
 ]
+pytestmark = pytest.mark.timeout(400)  # the models are built and exported first
 PLANS = "[pro]\nrequests = { hour = 100000, day = 100000 }\n"
 
 
@@ -222,6 +223,9 @@ def test_the_pages_of_a_model(server: Server) -> None:
     info = json.loads(get(server.url, f"/models/{MINILM}/info")[1])
     assert info["model_type"] == {"embedding": {}}
     assert (info["max_input_length"], info["max_client_batch_size"]) == (256, 2048)
+    assert MINILM in [model["name"] for model in json.loads(get(server.url, "/api/tags")[1])["models"]]
+    shown = json.loads(post(server.url, "/api/show", {"model": "all-minilm"}, server.token)[2])
+    assert shown["capabilities"] == ["embedding"]
     hub = json.loads(get(server.url, f"/api/models/{MINILM}")[1])
     assert hub["pipeline_tag"] == "sentence-similarity"
     assert "feature-extraction" in hub["tags"]

@@ -254,7 +254,7 @@ TABLE: tuple[Route, ...] = (
     _ollama(
         "ollama-embeddings", "/api/embeddings", "The vector of a text, in its older format.", Task.FEATURE_EXTRACTION
     ),
-    _get("ollama-tags", "/api/tags", "The models that generate text, in the format of Ollama."),
+    _get("ollama-tags", "/api/tags", "The models that generate text or make vectors, in the format of Ollama."),
     _get("ollama-running", "/api/ps", "Those of them that are loaded."),
     _get("ollama-version", "/api/version", "The version of Ollama that these routes follow."),
     Route(name="ollama-show", method="POST", path="/api/show", summary="One model, in the format of Ollama."),

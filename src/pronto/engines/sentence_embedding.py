@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SLOTS = 128  # requests; each holds little until its turn
 ITEMS = 32
 WASTE = 0.12  # of a group, as padding
+MAX_NUMBERS = 2_200_000  # of one answer: 2,048 vectors of 1,024 numbers fit
 SMALL = 256  # padded tokens of a group that may waste more
 _PASSAGES = ("document", "passage")  # what models call the prompt of a text that is looked for
 TEXT, TOKENS = "text", "tokens"  # kinds of items: one vector, or one for each token
@@ -66,7 +67,11 @@ class SentenceEmbedding:
         self._graph = Graph(folder, device, precision, self._tokenizing.pad)
         self._graph.warm(recipe.max_tokens)
         self._fit_batches()
-        self._width = len(cast(_Asked, self._vectors([self._tokenizing.read("a", Cut())], per_token=False)[0]).vectors)
+        probe = [self._tokenizing.read("a", Cut())]
+        self._widths = {
+            kind: cast(_Asked, self._vectors(probe, per_token=kind == TOKENS)[0]).vectors.shape[-1]
+            for kind in (TEXT, TOKENS)
+        }
         return Capabilities(
             slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=dtype_of(origin.weights, precision)
         )
@@ -112,10 +117,23 @@ class SentenceEmbedding:
         return Scores(tuple((units[1:] @ units[0]).clip(-1.0, 1.0).tolist())), usage
 
     def _embed(self, work: Embed) -> Sequence[Item]:
-        self._check_dimensions(work)
-        per_token = self._is_per_token(work)
+        kind = TOKENS if self._is_per_token(work) else TEXT
+        width = self._widths[kind]
+        if work.dimensions is not None and not 1 <= work.dimensions <= width:
+            raise InvalidInput(f"`dimensions` must be >= 1 and <= {width}. Given: {work.dimensions}", "dimensions")
         cut = self._cut(work.prompt_name, work)
-        return [self._item(text, cut, kind=TOKENS if per_token else TEXT) for text in work.texts]
+        items: list[Item] = []
+        count = 0
+        for text in work.texts:
+            items.append(self._item(text, cut, kind=kind))
+            count += width * (items[-1].cost if kind == TOKENS else 1)
+            if count > MAX_NUMBERS:
+                raise InvalidInput(
+                    f"`inputs` has so many texts that the answer would have over {MAX_NUMBERS} numbers. "
+                    "Please send fewer of them at once.",
+                    "inputs",
+                )
+        return items
 
     def _item(self, text: Text, cut: Cut, param: str = "inputs", kind: str = TEXT) -> Item:
         tokens = self._tokenizing.read(text, cut, param)
@@ -161,11 +179,6 @@ class SentenceEmbedding:
             _Asked(length, vectors) if np.isfinite(vectors).all() else NOT_FINITE
             for length, vectors in zip(lengths, made, strict=True)
         ]
-
-    def _check_dimensions(self, work: Embed) -> None:
-        asked = work.dimensions
-        if asked is not None and not 1 <= asked <= self._width:
-            raise InvalidInput(f"`dimensions` must be >= 1 and <= {self._width}. Given: {asked}", "dimensions")
 
     def _finished(self, vectors: "Floats", work: Embed) -> "Floats":
         normalizes = self._normalizes if work.normalize is None else work.normalize

@@ -21,7 +21,7 @@ LENGTH_STEP = 8  # tokens: lengths are padded to a multiple, since each new shap
 STEP = 0.2  # seconds that one batch may take
 _PROBE, _PROBES = 64, 4  # tokens; calls
 _FADING = 0.999  # of the fastest speed, with each call
-_LEAST_COST, _MOST_COST = 256, 8192  # padded tokens of a batch
+_LEAST_COST, _MOST_COST = 512, 8192  # padded tokens of a batch
 
 
 class Graph:
