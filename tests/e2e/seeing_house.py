@@ -42,12 +42,19 @@ def open_seeing(models: Path, data: Path, tiny_llama: Path) -> Server:
     server = Server(data, env=SETTINGS)
     server.token, server.uploads = token, uploads
     server.left = list(uploads.iterdir()) if uploads.exists() else []
-    deadline = time.monotonic() + 250
+    try:
+        _wait(server, time.monotonic() + 250)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _wait(server: Server, deadline: float) -> None:
     for model in (VIT, CHAT):
         while not json.loads(get(server.url, f"/status/{model}")[1])["loaded"]:
             assert time.monotonic() < deadline, server.log.read_text()[-3000:]
             time.sleep(0.2)
-    return server
 
 
 def is_left_empty(folder: Path, seconds: float = 3.0) -> bool:
