@@ -1,6 +1,7 @@
 """What all pages share: who gets a page and who gets what they always got, headers, files, forms, cookies, faults."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from pronto.web.cookies import is_loopback
 from pronto.web.routes import TABLE, For, Pages
-from pronto.web.site import Site
+from pronto.web.site import _API, Site
 from pronto.web.visit import local_path
 from tests.http.site_scene import FORM, HTML, Web, open_web, words
 
@@ -161,6 +162,29 @@ async def test_all_of_a_page_is_small(web: Web) -> None:
     site: Site = web.site
     page = await web.browser().get("/")
     assert sum(site.assets.sizes.values()) + len(page.content) < 100_000
+
+
+async def test_a_page_is_made_quickly(web: Web) -> None:
+    """50 ms are the promise, from a server that has nothing else to do; the quickest of some is about 2 ms."""
+    browser = await web.signed_in("ann")
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        await browser.get("/")
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.05
+
+
+def test_requests_to_the_api_lose_no_time(tmp_path: Path) -> None:
+    site: Site = Site.__new__(Site)
+    site._pages = Pages()
+    headers = {"accept": "text/html"}
+    assert not site.takes("POST", "/v1/chat/completions", headers)
+    assert not site.takes("POST", "/models/org/name", headers)
+    assert site.takes("GET", "/models/org/name", headers)
+    assert site.takes("POST", "/login", {})
+    for page in TABLE:
+        assert page.method == "GET" or not page.path.startswith(_API)
 
 
 async def test_what_a_fault_looks_like(web: Web) -> None:

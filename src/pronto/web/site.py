@@ -29,6 +29,8 @@ Handler = Callable[[Visit], Awaitable[Response]]
 # A browser follows the answer to a form only where the policy lets forms lead.
 PAYMENT_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com")
 
+_API = ("/v1/", "/models/", "/api/", "/hf-inference/", "/pipeline/")
+
 log = logger("web")
 
 
@@ -43,6 +45,8 @@ class Site:
 
     def takes(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a request is for a page, or for what pages need."""
+        if method == "POST" and path.startswith(_API):
+            return False  # what most requests are is told first
         if self._pages.owns(path) or path.startswith(PREFIX):
             return True
         if method not in ("GET", "HEAD") or not wants_html(headers):
