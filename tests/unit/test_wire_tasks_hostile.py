@@ -93,3 +93,7 @@ def test_a_parameter_that_is_unknown_where_names_matter_is_told_what_is_known() 
     error = refused(WRITE, {"inputs": "a", "parameters": {"generate_parameters": {"beams": 2}}})
     assert isinstance(error, Unsupported)
     assert "num_beams" in error.message
+
+
+def test_a_task_without_a_format_is_not_served() -> None:
+    assert "not served" in refused(Task.PREPARE, {"inputs": "a"}).message
