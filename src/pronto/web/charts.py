@@ -111,9 +111,7 @@ def _across(top: int) -> tuple[Mark, ...]:
 def _along(days: Sequence[str], step: float) -> tuple[Mark, ...]:
     every = max(1, -(-len(days) // 7))
     places = range(len(days) - 1, -1, -every)
-    return tuple(
-        Mark(round(_LEFT + (place + 0.5) * step, 1), f"{days[place][8:]}.{days[place][5:7]}.") for place in places
-    )
+    return tuple(Mark(round(_LEFT + (place + 0.5) * step, 1), _day(days[place])) for place in places)
 
 
 def _day(iso: str) -> str:

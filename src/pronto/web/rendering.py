@@ -73,6 +73,7 @@ def _environment() -> jinja2.Environment:
         short=words.short,
         size=words.size,
         span=words.span,
+        took=words.took,
         moment=words.moment,
         iso=words.iso,
         browser=words.browser,

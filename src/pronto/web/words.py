@@ -68,6 +68,13 @@ def span(seconds: float) -> str:
     return f"{whole} {word}{'' if whole == 1 else 's'}"
 
 
+def took(milliseconds: float) -> str:
+    """850 ms, 1.2 s, 75 s."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / 1000:.{1 if milliseconds < 10_000 else 0}f} s"
+
+
 def moment(seconds: float) -> str:
     """2026-11-25 17:30 UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
