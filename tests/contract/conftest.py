@@ -1,10 +1,17 @@
 """Models that the contract suites share: made once for each run of the tests."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.tiny_models import exported_tiny_llama
+from pronto.engines import registry
+from tests.contract.engine_scenes import OWN_HEAD
+from tests.tiny_models import build_tiny_llama, exported_tiny_llama
+
+# vLLM reads its environment when it is imported. Of a worker, the launcher sets it.
+os.environ.update(registry.entry("vllm").environment)
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +23,16 @@ def models_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported_llama(models_base: Path) -> Path:
     """The tiny Llama's fp16 export; its source is the folder `tiny-llama` beside it."""
     return exported_tiny_llama(models_base)
+
+
+@pytest.fixture(scope="session")
+def published_llama(models_base: Path) -> Path:
+    """A tiny Llama as it is published: what vLLM loads."""
+    return build_tiny_llama(models_base / "published-llama", head=OWN_HEAD)
+
+
+@pytest.fixture(scope="session")
+def files_of(request: pytest.FixtureRequest) -> Callable[[str], Path | None]:
+    """What an engine of some name loads of the tiny Llama."""
+    fixtures = {"openvino": "exported_llama", "vllm": "published_llama"}
+    return lambda name: request.getfixturevalue(fixtures[name]) if name in fixtures else None

@@ -1,22 +1,22 @@
-"""What every engine that generates text keeps to, echo and OpenVINO alike."""
+"""What every engine that generates text keeps to, echo, OpenVINO and vLLM alike."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pronto.core.events import FinishReason, Usage
 from pronto.core.request import Export, Sampling, Work
-from pronto.engines import registry
 from pronto.engines.base import Failed
 from tests.contract.engine_scenes import (
+    HERE,
     LETTERS,
     Bench,
     done,
     failed,
     finishes,
     generation,
-    load,
-    model,
+    loaded,
     sampled,
     text_of,
     token_ids,
@@ -24,16 +24,9 @@ from tests.contract.engine_scenes import (
 )
 
 
-@pytest.fixture(scope="module", params=["echo", "openvino"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    engine = registry.make(request.param)
-    exported: Path | None = None
-    if request.param == "openvino":
-        exported = request.getfixturevalue("exported_llama")
-    capabilities = load(engine, model(request.param, exported))
-    assert capabilities.slots > 0
-    assert capabilities.context > len(LETTERS)
-    return Bench(engine)
+@pytest.fixture(scope="module", params=["echo", *HERE])
+def bench(request: pytest.FixtureRequest, files_of: Callable[[str], Path | None]) -> Bench:
+    return loaded(request.param, files_of(request.param))
 
 
 def test_nothing_to_do_gives_nothing(bench: Bench) -> None:

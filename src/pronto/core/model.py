@@ -43,6 +43,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     kv_cache_mb: int | None = None
     prefix_cache: bool = True
     python: str | None = None  # interpreter of the worker; None: the gateway's own
+    tensor_parallel: int | None = None  # GPUs that share the model; None: one
+    quantization: str | None = None  # how the published weights are quantized, where their config does not say
+    lora_rank: int | None = None  # of the largest adapter that a request may name; None: it has no adapters
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Names of engines, and what is known of each before it is loaded. Imports no engine until one is made."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
@@ -18,8 +19,23 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
+    adapts: bool = False  # whether one loaded model serves all of its adapters, each request naming its own
+    installer: str | None = None  # the command that makes its interpreter; None: it runs on the gateway's own
+    environment: Mapping[str, str] = {}  # of its worker, which libraries read when they are imported
 
 
+# The core steps where it is called; threads are counted by OMP_NUM_THREADS and bound to no core; nothing is reported
+# to anybody, no plug-in is loaded, and what its processes say to each other stays on this machine.
+_VLLM = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_PLUGINS": "",
+    "DO_NOT_TRACK": "1",
+}
 _TEXT = frozenset({Task.TEXT_GENERATION})
 
 ENTRIES = {
@@ -39,6 +55,22 @@ ENTRIES = {
             exporter="openvino-export",
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
+        ),
+        EngineEntry(
+            name="vllm",
+            target="pronto.engines.vllm_llm:VllmEngine",
+            tasks=_TEXT,
+            ignored=frozenset({"typical_p"}),
+            refused=frozenset({"watermark"}),
+            adapts=True,
+            installer="scripts/setup-vllm",
+            environment=_VLLM,
+        ),
+        EngineEntry(
+            name="vllm-grammar",
+            target="pronto.engines.vllm_grammar:GrammarEngine",
+            tasks=frozenset({Task.CHECK_GRAMMAR}),
+            installer="scripts/setup-vllm",
         ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
