@@ -30,7 +30,14 @@ _exports: dict[tuple[Path, str], Path] = {}
 
 
 def build_tiny_llama(
-    folder: Path, *, vocab: int = 512, hidden: int = 64, layers: int = 2, context: int = 256, seed: int = 0, head: int = 16
+    folder: Path,
+    *,
+    vocab: int = 512,
+    hidden: int = 64,
+    layers: int = 2,
+    context: int = 256,
+    seed: int = 0,
+    head: int = 16,
 ) -> Path:
     """A LlamaForCausalLM folder of some hundred thousand fp16 parameters; `hidden` is a multiple of `head`."""
     shape = LlamaShape(

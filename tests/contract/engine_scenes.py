@@ -57,14 +57,14 @@ def loaded(name: str, files: Path | None, **settings: Any) -> "Bench":
     capabilities = load(engine, model(name, files, **settings))
     assert capabilities.slots > 0
     assert capabilities.context > len(LETTERS)
-    return Bench(engine)
+    return Bench(engine, capabilities)
 
 
 class Bench:
     """One engine and what it has said so far."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, capabilities: Capabilities | None = None) -> None:
+        self.engine, self.capabilities = engine, capabilities or Capabilities(slots=1)
         self.events: dict[int, list[EngineEvent]] = {}
         self._next = 0
 

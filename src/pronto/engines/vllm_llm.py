@@ -60,7 +60,7 @@ class VllmEngine:
             self._add(id, request)
         except InvalidInput as error:
             self._requests.refuse(id, error.message, error.param)
-        except ValueError as error:  # a parameter that vLLM's own checks do not like
+        except core.refusals() as error:  # a parameter that vLLM's own checks do not like
             self._requests.refuse(id, f"The model cannot take this request: {core.reason(error)}")
 
     def cancel(self, id: int) -> None:
@@ -106,7 +106,7 @@ class VllmEngine:
                 continuation = Continuation(self._vocabulary, work, ids, index, request.id)
                 choice = self._running[name] = Choice(begun, index, seed, continuation, name)
                 begun.choices.append(choice)
-        except ValueError:
+        except core.refusals():
             for choice in begun.choices:
                 self._release(choice.handle)
             raise

@@ -1,6 +1,7 @@
 """Builds vLLM's engine in the right size, and spells requests as it does. Knows devices and files, and no ids."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ GPU_SHARE = 0.9  # of a GPU's memory
 ADAPTERS_AT_ONCE, ADAPTERS_KEPT = 4, 16
 PRIORITIES = 1000  # steps of priority for a weight of 1
 _KV_DEFAULT = 2**30  # bytes of KV cache on a CPU when no memory is named
+_PARAMETER = re.compile(r" \(parameter=[^()]*\)$")
 _WIDTHS = {"float32": 4.0, "F32": 4.0, "F64": 8.0}  # bytes of a number; all others have 2
 
 
@@ -88,7 +90,8 @@ def size_on_gpu(source: SourceText, settings: EngineSettings) -> Size:
     free = min(torch.cuda.mem_get_info(number)[0] for number in range(parts))
     total = min(torch.cuda.mem_get_info(number)[1] for number in range(parts))
     usable = min(free, int(total * GPU_SHARE))
-    check_fit(source, usable * parts, f"{parts} GPU{'s' if parts > 1 else ''} here have free", source.context * source.kv_bytes, parts)
+    whose = "the GPU has free" if parts == 1 else f"the {parts} GPUs have free"
+    check_fit(source, usable * parts, whose, source.context * source.kv_bytes, parts)
     kv_bytes = settings.kv_cache_mb * 2**20 if settings.kv_cache_mb is not None else None
     slots = settings.slots or GPU_SLOTS
     return Size(slots=slots, step_tokens=max(GPU_STEP, slots), kv_bytes=kv_bytes)
@@ -191,9 +194,17 @@ def priority_of(asker: Asker) -> int:
     return -round(min(max(asker.weight, 0.0), 1e6) * PRIORITIES)
 
 
+def refusals() -> tuple[type[Exception], ...]:
+    """What vLLM's own checks of a request raise."""
+    from vllm.exceptions import VLLMClientError
+
+    return (ValueError, VLLMClientError)
+
+
 def reason(error: Exception) -> str:
-    """What vLLM says of a request, in one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """What vLLM says of a request, in one line, without its name for the parameter."""
+    said = _PARAMETER.sub("", " ".join(str(error).split()))
+    return said[:300] or type(error).__name__
 
 
 def _structured(grammar: Grammar) -> Any:
