@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from pronto.engines import registry
-from tests.contract.engine_scenes import OWN_HEAD
+from tests.contract.engine_scenes import HERE, OWN_HEAD
 from tests.tiny_models import build_tiny_llama, exported_tiny_llama
 
 # vLLM reads its environment when it is imported. Of a worker, the launcher sets it.
 os.environ.update(registry.entry("vllm").environment)
+
+collect_ignore = [f"test_engine_{name}.py" for name in ("openvino", "vllm") if name not in HERE]
 
 
 @pytest.fixture(scope="session")

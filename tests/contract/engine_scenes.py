@@ -60,6 +60,14 @@ def loaded(name: str, files: Path | None, **settings: Any) -> "Bench":
     return Bench(engine, capabilities)
 
 
+def forget_engines() -> None:
+    """Before a model of another kind: vLLM keeps the first one's process groups. Engines made before work no more."""
+    if "vllm" in HERE:
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        cleanup_dist_env_and_memory()
+
+
 class Bench:
     """One engine and what it has said so far."""
 
