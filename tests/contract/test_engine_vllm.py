@@ -13,6 +13,7 @@ from pronto.core.events import FinishReason, Prefill, Token
 from pronto.core.kv import kv_values
 from pronto.core.request import Asker, Grammar, InferenceRequest, Sampling, TextGeneration
 from pronto.core.tasks import Task
+from pronto.engines.base import EngineEvent
 from pronto.engines.text.vllm_core import sampling_params
 from pronto.engines.vllm_llm import VllmEngine
 from tests.contract.engine_scenes import (
@@ -150,7 +151,7 @@ def test_vllm_is_told_these_fields_and_no_others() -> None:
     assert changed - own == {
         *("max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "frequency_penalty"),
         *("presence_penalty", "seed", "stop_token_ids", "logprobs", "prompt_logprobs", "structured_outputs"),
-        *("detokenize", "output_kind"),
+        *("detokenize", "output_kind", "skip_reading_prefix_cache"),  # the last by itself, for the prompt's own
     }
     assert told.extra_args is None
     assert told.stop in (None, [])
@@ -199,31 +200,41 @@ save_file(tensors, f"{folder}/adapter_model.safetensors")
 config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": 2 * rank, "bias": "none",
           "target_modules": ["q_proj", "v_proj", "down_proj"]}
 json.dump(config, open(f"{folder}/adapter_config.json", "w"))
-out = model.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False, pad_token_id=0)
-print(json.dumps(out[0, len(prompt):].tolist()))
+with torch.no_grad():
+    scores = torch.log_softmax(model(torch.tensor([prompt])).logits[0, -1], -1)
+print(json.dumps(torch.topk(scores, 5).values.tolist()))
 """
 
 
-def build_adapter(base: Path, folder: Path, rank: int) -> list[int]:
-    """Write an adapter in PEFT's files; the greedy answer of the merged weights."""
+def build_adapter(base: Path, folder: Path, rank: int) -> list[float]:
+    """Write an adapter in PEFT's files; log-probabilities of what the merged weights would say next."""
     command = [sys.executable, "-c", _ADAPTER, str(base), str(folder), json.dumps(PROMPT), str(rank)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    answer: list[int] = json.loads(ran.stdout)
+    answer: list[float] = json.loads(ran.stdout)
     return answer
+
+
+def thought(events: list[EngineEvent]) -> list[float]:
+    """Log-probabilities of the likeliest first tokens."""
+    return [top.logprob for top in tokens(events)[0].top]
 
 
 def test_adapters_are_chosen_by_each_request(exact: Bench, published_llama: Path, tmp_path: Path) -> None:
     expected = {rank: build_adapter(published_llama, tmp_path / f"rank-{rank}", rank) for rank in (4, 8)}
-    plain = token_ids(exact.run(generation(ids=PROMPT, new=20)))
+    asked = {"ids": PROMPT, "new": 20, "logprobs": True, "top_logprobs": 5}
+    plain = exact.run(generation(**asked))
     bench = loaded("vllm", published_llama, precision="exact", lora_rank=8)
-    works = {rank: generation(ids=PROMPT, new=20, adapter=str(tmp_path / f"rank-{rank}")) for rank in (4, 8)}
+    works = {rank: generation(**asked, adapter=str(tmp_path / f"rank-{rank}")) for rank in (4, 8)}
     ids = {rank: bench.add(work) for rank, work in works.items()}
-    without = bench.add(generation(ids=PROMPT, new=20))
+    without = bench.add(generation(**asked))
     bench.until_over([*ids.values(), without])  # all in one batch
     for rank, id in ids.items():
-        assert token_ids(bench.events[id]) == expected[rank] != plain
-    assert token_ids(bench.events[without]) == plain
+        assert thought(bench.events[id]) == pytest.approx(expected[rank], abs=1e-3)
+        assert thought(bench.events[id]) != pytest.approx(thought(plain), abs=0.1)
+    assert thought(bench.events[without]) == pytest.approx(thought(plain), abs=1e-4)
+    assert token_ids(bench.events[without]) == token_ids(plain)
+    assert failed(bench.run(generation(ids=PROMPT, prompt_logprobs=True))).param == "decoder_input_details"
     refusal = failed(exact.run(works[4]))
     assert refusal.param == "adapter_id"
     assert "before it had adapters" in refusal.message

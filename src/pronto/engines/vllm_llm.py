@@ -88,6 +88,9 @@ class VllmEngine:
     def _add(self, id: int, request: InferenceRequest) -> None:
         work, ids = read_work(request.work)
         check_work(ids, work, room=self._room, vocab=self._source.vocab)
+        if work.prompt_logprobs and self._lora_rank is not None:
+            # vLLM 0.32 takes the prompt's rows for those of the batch's adapters, and its step fails.
+            raise InvalidInput("a model that has adapters cannot tell the prompt's tokens", "decoder_input_details")
         adapter = None if work.adapter is None else self._adapter(work.adapter)
         begun = self._requests.begin(id, work, len(ids))
         try:
