@@ -17,6 +17,7 @@ from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.catalog.catalog import Catalog
+from pronto.catalog.engine_choice import look_around
 from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
@@ -104,7 +105,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         plans = Plans(settings.data_dir)
         authenticator = Authenticator(store, clock=time.time, allow_anonymous=settings.allow_anonymous)
         stack.push_async_callback(authenticator.flush)
-        catalog = Catalog(settings.data_dir)
+        catalog = Catalog(settings.data_dir, present=look_around(settings.vllm_python))
         machine = build_machine(settings)
         stack.push_async_callback(machine.preparing.stop)
         stack.push_async_callback(machine.fleet.stop)

@@ -242,9 +242,8 @@ def test_adapters_are_chosen_by_each_request(exact: Bench, published_llama: Path
     build_adapter(published_llama, tmp_path / "rank-16", 16)
     refusal = failed(bench.run(generation(ids=PROMPT, adapter=str(tmp_path / "rank-16"))))
     assert "its rank is 16, and `lora_rank` of the model is 8" in refusal.message
-    broken = tmp_path / "rank-4"
-    (broken / "adapter_config.json").write_text((broken / "adapter_config.json").read_text().replace('"r": 4', '"r": 2'))
-    broken.rename(tmp_path / "broken")
-    refusal = failed(bench.run(generation(ids=PROMPT, adapter=str(tmp_path / "broken"))))
+    broken = (tmp_path / "rank-4").rename(tmp_path / "broken")
+    (broken / "adapter_model.safetensors").write_bytes(b"no tensors")
+    refusal = failed(bench.run(generation(ids=PROMPT, adapter=str(broken))))
     assert refusal.param == "adapter_id"
     assert finishes(bench.run(generation(new=3)))[0].reason is FinishReason.LENGTH

@@ -13,7 +13,7 @@ from pronto.catalog.hub import Hub
 from pronto.catalog.sources import LocalFolder, read_document
 from pronto.core.adapter import CONFIG, WEIGHTS, read_terms
 from pronto.core.model import Source
-from pronto.core.tasks import INTERNAL_TASKS
+from pronto.core.tasks import INTERNAL_TASKS, Task
 from pronto.engines import registry
 from pronto.settings import Settings
 
@@ -49,11 +49,16 @@ def look_at(settings: Settings, place: Source, *, is_told: bool) -> tuple[Detect
 
 
 def known_engine(name: str | None, detected: Detected | None) -> str | None:
-    """The engine that was asked for, else the one that fits. Raises ValueError for a name that is no engine's."""
+    """The engine that was asked for, else the one that fits; None for a text model: what fits the machine.
+
+    Raises ValueError for a name that is no engine's.
+    """
     offered = sorted(known for known, entry in registry.ENTRIES.items() if not entry.tasks & INTERNAL_TASKS)
     if name is not None and name not in offered:
         raise ValueError(f"There is no engine {name!r}. Please choose one of {', '.join(offered)}.")
-    return name or (detected.engine if detected else None)
+    if name is None and detected is not None and detected.task is not Task.TEXT_GENERATION:
+        return detected.engine
+    return name  # for text: what fits the machine
 
 
 def new_entry(id: str, place: Source, given: dict[str, Any]) -> Entry:
@@ -69,13 +74,13 @@ def adapter_entry(catalog: Catalog, id: str, base: str, adapter: str, given: dic
     model = catalog.resolve(base, None)
     if model.base is not None:
         raise ValueError(f"{model.id} has an adapter itself. Please name its base, {model.base}.")
-    exporter = registry.ENTRIES[model.engine].exporter if model.engine in registry.ENTRIES else None
-    if exporter is None:
+    engine = registry.ENTRIES.get(model.engine)
+    if engine is None or not (engine.exporter or engine.adapts):
         raise ValueError(f"The engine of {model.id}, {model.engine}, has no adapters.")
     place = place_of(adapter)
     if place.folder is not None:
         read_terms(read_document(Path(place.folder) / CONFIG))
         if not (Path(place.folder) / WEIGHTS).is_file():
             raise ValueError(f"There is no {WEIGHTS} in {place.folder}. Pickled adapters are never opened.")
-    told = {"task": model.task, "engine": model.engine, "plan": model.plan, **given}
+    told = {"task": model.task, "plan": model.plan, **given}
     return entries.to_entry({"id": id, "base": model.id, "adapter": adapters.text_of(place), **told})

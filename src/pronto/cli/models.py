@@ -13,6 +13,7 @@ from pronto.catalog import edit
 from pronto.catalog.adapters import text_of
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.detect import Detected
+from pronto.catalog.engine_choice import AUTO, look_around
 from pronto.catalog.library import Library
 from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, place_of
 from pronto.cli.frame import AsJson, DataDir, read_plans, read_settings
@@ -26,7 +27,7 @@ from pronto.settings import Settings
 
 app = typer.Typer(help="The models of this server.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
-COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
+COLUMNS = ("id", "task", "plan", "engine", "why", "state", "context", "size")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")]
 _Asked = ParamSpec("_Asked")
@@ -132,7 +133,7 @@ def add_model(
     typer.echo(f"Added {id}: {_describe(row, detected)}")
     if remark:
         note(remark)
-    if entry.engine not in registry.ENTRIES:
+    if entry.engine not in (AUTO, *registry.ENTRIES):
         note(f"Note: this version of Pronto has no engine {entry.engine!r} yet, so it is listed but cannot run.")
 
 
@@ -180,7 +181,7 @@ def remove_model(
 
 
 def _open(settings: Settings) -> tuple[Catalog, Library]:
-    catalog = Catalog(settings.data_dir)
+    catalog = Catalog(settings.data_dir, present=look_around(settings.vllm_python))
     library = Library(
         settings.data_dir, disk_mb=settings.disk_mb, endpoint=settings.hub_endpoint, token=settings.hub_token
     )
@@ -195,6 +196,7 @@ def _row(library: Library, model: Model, live: dict[str, str]) -> dict[str, Any]
         "task": model.task.value,
         "plan": model.plan,
         "engine": model.engine,
+        "why": model.engine_reason,
         "state": state,
         "context": located.context,
         "size": located.size,

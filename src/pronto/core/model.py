@@ -66,6 +66,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     preload: bool = False
     pin: bool = False
     settings: EngineSettings = EngineSettings()
+    engine_reason: str = ""  # for people: why this engine
+    compute: str = "cpu"  # cpu | gpu: what the engine runs on
     base: str | None = None  # the id of the model that this is with an adapter; `source` is then the base's
     adapter: Source | None = None
     adapter_folder: str | None = None  # where the adapter's files are on this machine; None: not pulled

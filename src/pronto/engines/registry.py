@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 import msgspec
 
+from pronto.core.model import Model
 from pronto.core.tasks import Task
 from pronto.engines.base import Engine
 
@@ -94,6 +96,26 @@ def entry(name: str) -> EngineEntry:
         return ENTRIES[name]
     except KeyError:
         raise KeyError(f"there is no engine {name!r}; known: {', '.join(sorted(ENTRIES))}") from None
+
+
+def interpreter(engine: str, model: Model) -> str | None:
+    """The Python of a worker with this engine for the model: jobs and probes do not all run where its own runs."""
+    own = ENTRIES.get(model.engine)
+    is_apart = own is not None and own.installer is not None
+    return None if is_apart and entry(engine).installer is None else model.settings.python
+
+
+def check_interpreter(model: Model) -> None:
+    """Raises ValueError with the command that helps, when the Python that the model's engine needs is not there."""
+    installer = ENTRIES[model.engine].installer if model.engine in ENTRIES else None
+    python = model.settings.python
+    if installer is None or (python is not None and Path(python).is_file()):
+        return
+    missing = "which is not here yet" if python is None else f"and there is no {python}"
+    raise ValueError(
+        f"The engine {model.engine} of {model.id} runs on a Python of its own, {missing}. `{installer}` makes one; "
+        "`python` of the catalog entry, or the setting `vllm_python`, names another."
+    )
 
 
 def make(name: str) -> Engine:

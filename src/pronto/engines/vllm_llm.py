@@ -133,7 +133,7 @@ class VllmEngine:
             made = LoRARequest(folder, len(self._adapters) + 1, folder)
             # Here, not in a step: what is wrong with it costs this request, and no worker.
             self._engine.add_lora(made)
-        except (ValueError, RuntimeError, KeyError, AssertionError) as error:
+        except Exception as error:  # of many kinds: a file that is no tensors, shapes that do not fit, ...
             raise InvalidInput(f"The adapter cannot be used: {core.reason(error)}", "adapter_id") from error
         self._adapters[folder] = made
         return made
@@ -147,7 +147,8 @@ class VllmEngine:
             if output.prompt_logprobs:
                 events.append((request.id, self._prefill(output)))
         for position, id in enumerate(completion.token_ids):
-            logprob, top = None, ()
+            logprob: float | None = None
+            top: tuple[TopToken, ...] = ()
             if completion.logprobs is not None and request.with_logprobs:
                 logprob, top = self._likely(id, completion.logprobs[position], request.top_logprobs)
             if self._requests.take(choice, id, logprob, top, events):

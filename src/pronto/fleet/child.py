@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-import pronto
+from pronto.fleet import abroad
 
 KEPT_LINES = 50
 KEPT_WIDTH = 400  # characters of a kept line
@@ -27,6 +27,10 @@ NETWORK = frozenset(
     {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
 )
+
+
+# Of one interpreter: another one would look in the wrong places.
+OWN = frozenset({"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"})
 
 
 def worker_environment(environment: Mapping[str, str], *, threads: int, has_network: bool) -> dict[str, str]:
@@ -57,12 +61,13 @@ class Child:
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_exit: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
+        command = [sys.executable, "-P", "-m", "pronto.fleet.worker"]
         if python is not None:
-            # Another interpreter has to find this package.
-            environment = environment | {"PYTHONPATH": str(Path(pronto.__file__).parents[1])}
+            environment = {name: value for name, value in environment.items() if name not in OWN}
+            command = [python, "-P", str(abroad.__file__)]
         # Spawned by the loop's own thread: PR_SET_PDEATHSIG watches the thread that spawned, not the process.
         self._popen = subprocess.Popen(
-            [python or sys.executable, "-P", "-m", "pronto.fleet.worker", str(descriptor), str(os.getpid())],
+            [*command, str(descriptor), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

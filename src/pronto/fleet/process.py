@@ -13,6 +13,7 @@ import msgspec
 from pronto.core.errors import InvalidInput
 from pronto.core.events import Event, Progress
 from pronto.core.request import InferenceRequest
+from pronto.engines import registry
 from pronto.engines.base import Capabilities, Device, Stats
 from pronto.fleet.child import Child, worker_environment
 from pronto.fleet.confinement import NEEDS_NETWORK
@@ -125,6 +126,8 @@ class SubprocessReplica:
             environment = worker_environment(
                 self._environment, threads=self._device.threads, has_network=self._spec.engine in NEEDS_NETWORK
             )
+            # What the engine's libraries read at their import.
+            environment |= registry.entry(self._spec.engine).environment
             self._child = Child(self._spec.python, theirs.fileno(), environment)
             self._child.watch(self._on_exit)
             await loop.create_unix_connection(lambda: self._link, sock=ours)

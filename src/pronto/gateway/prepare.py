@@ -109,6 +109,7 @@ class Preparation:
             stop_ids=prepared.stop_ids,
             tool_style=prepared.tool_style,
             thinking=prepared.thinking,
+            adapter=model.adapter_folder if _adapts(model) else None,
         )
         return Ready(
             request=msgspec.structs.replace(request, work=work),
@@ -145,6 +146,11 @@ class Preparation:
 def has_files(model: Model) -> bool:
     """Whether the tokenizer's files are here; an engine without a tokenizer needs none."""
     return model.folder is not None or model.engine == "echo"
+
+
+def _adapts(model: Model) -> bool:
+    engine = registry.ENTRIES.get(model.engine)
+    return engine is not None and engine.adapts
 
 
 def _folder(model: Model) -> str:

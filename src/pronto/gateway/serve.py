@@ -19,6 +19,7 @@ from pronto.core.plan import Plan, Unit
 from pronto.core.request import InferenceRequest, Tokenize
 from pronto.fleet.replica import Tally
 from pronto.fleet.shares import Share
+from pronto.gateway.asker import Askers
 from pronto.gateway.cache import Cache, wants_cache
 from pronto.gateway.limits import Hold, Limits, Used
 from pronto.gateway.models import Models
@@ -49,7 +50,7 @@ class Gateway:
         self._rules, self._cache = stages.rules, stages.cache
         self._preparation, self._usage = stages.preparation, stages.usage
         self._tokenizing = Tokenizing(stages.models, stages.preparation, stages.usage, clock)
-        self._clock, self._rng = clock, rng
+        self._clock, self._rng, self._askers = clock, rng, Askers(rng.randbytes(32))
         self.is_accepting = True
 
     async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]:
@@ -91,6 +92,7 @@ class Gateway:
     ) -> AsyncGenerator[Event, None]:
         """From a request that no kept answer serves to its events; in the order that DESIGN §1 draws."""
         began = self._clock()
+        request = msgspec.structs.replace(request, asker=self._askers.of(caller, plan))
         prepared = await self._preparation.try_prepare(model, request, self._rng, plan.max_new_tokens)
         validation = self._clock() - began
         async with aclosing(self.models.ready(model, request.options)) as steps:
@@ -99,7 +101,8 @@ class Gateway:
                     yield step
                 else:
                     deployment = step
-        ready = prepared or await self._preparation.prepare(deployment.model, request, self._rng, plan.max_new_tokens)
+        model = self.models.served(model, deployment)
+        ready = prepared or await self._preparation.prepare(model, request, self._rng, plan.max_new_tokens)
         tally = Tally(ready.prompt_tokens)
         tokens = await self.limits.take_tokens(caller, plan, _expected(ready))
         tally.on_close(lambda tally: tokens.settle(_used(tally)))

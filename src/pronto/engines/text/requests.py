@@ -31,9 +31,7 @@ class Choice:
 
     __slots__ = ("continuation", "handle", "index", "request", "seed")
 
-    def __init__(
-        self, request: Request, index: int, seed: int | None, continuation: Continuation, handle: Any
-    ) -> None:
+    def __init__(self, request: Request, index: int, seed: int | None, continuation: Continuation, handle: Any) -> None:
         self.request, self.index, self.seed = request, index, seed
         self.continuation, self.handle = continuation, handle
 
@@ -73,9 +71,7 @@ class Requests:
         self._cancelled.clear()
         return events
 
-    def take(
-        self, choice: Choice, id: int, logprob: float | None, top: tuple[TopToken, ...], events: Events
-    ) -> bool:
+    def take(self, choice: Choice, id: int, logprob: float | None, top: tuple[TopToken, ...], events: Events) -> bool:
         """A token that the engine has made for a choice; whether the choice ends with it."""
         request, continuation = choice.request, choice.continuation
         events.append((request.id, continuation.take(id, logprob, top)))
