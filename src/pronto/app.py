@@ -217,6 +217,7 @@ def _metrics(fleet: Fleet, gateway: Gateway) -> Metrics:
     metrics.gauge("tgi_batch_current_size", "Requests in engines.", lambda: sum(d.running for d in fleet.loaded()))
     metrics.gauge("pronto_requests_in_work", "Requests from entry to last event.", lambda: gateway.limits.in_work)
     metrics.gauge("pronto_models_loaded", "Models that answer at once.", lambda: len(fleet.loaded()))
+    metrics.engines(fleet.loaded)
     metrics.gauge(
         "pronto_kv_cache_used",
         "Share of the fullest KV cache, 0 to 1.",

@@ -90,7 +90,9 @@ class VllmEngine:
         check_work(ids, work, room=self._room, vocab=self._source.vocab)
         if work.prompt_logprobs and self._lora_rank is not None:
             # vLLM 0.32 takes the prompt's rows for those of the batch's adapters, and its step fails.
-            raise InvalidInput("a model that has adapters cannot tell the prompt's tokens", "decoder_input_details")
+            raise InvalidInput(
+                "`decoder_input_details` is not supported by a model that has adapters", "decoder_input_details"
+            )
         adapter = None if work.adapter is None else self._adapter(work.adapter)
         begun = self._requests.begin(id, work, len(ids))
         try:
