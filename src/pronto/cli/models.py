@@ -19,6 +19,7 @@ from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, p
 from pronto.cli.frame import AsJson, DataDir, read_plans, read_settings
 from pronto.cli.live import live_states
 from pronto.cli.output import note, write_json, write_rows
+from pronto.cli.planning import plan_model
 from pronto.core.model import Model, State
 from pronto.core.tasks import Task
 from pronto.engines import registry
@@ -178,6 +179,9 @@ def remove_model(
         write_json({"id": id, "bytes": gained})
     else:
         typer.echo(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
+
+
+app.command("plan")(_told(plan_model))
 
 
 def _open(settings: Settings) -> tuple[Catalog, Library]:
