@@ -50,11 +50,11 @@ async def test_a_worker_needs_msgspec_and_the_standard_library_alone(bare: Path,
         await replica.stop()
 
 
-async def test_an_engine_that_is_not_there_is_said_to_be_missing(bare: Path, tmp_path: Path) -> None:
+async def test_vllms_engine_itself_comes_up_without_vllm(bare: Path, tmp_path: Path) -> None:
     launcher = SubprocessLauncher(tmp_path, environment={})
     spec = EngineSpec(model=model("vllm", tmp_path), engine="vllm", python=str(bare))
     replica = await launcher.launch(spec, Device(threads=1))
-    with pytest.raises(LoadFailed, match="no readable config"):  # the engine's own words: it came up without vLLM
+    with pytest.raises(LoadFailed, match="no readable config"):
         await replica.start()
     await replica.stop()
 
