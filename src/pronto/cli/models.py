@@ -15,11 +15,11 @@ from pronto.catalog.catalog import Catalog
 from pronto.catalog.detect import Detected
 from pronto.catalog.engine_choice import AUTO, look_around
 from pronto.catalog.library import Library
+from pronto.cli import planning
 from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, place_of
 from pronto.cli.frame import AsJson, DataDir, read_plans, read_settings
 from pronto.cli.live import live_states
 from pronto.cli.output import note, write_json, write_rows
-from pronto.cli.planning import plan_model
 from pronto.core.model import Model, State
 from pronto.core.tasks import Task
 from pronto.engines import registry
@@ -181,7 +181,7 @@ def remove_model(
         typer.echo(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
 
 
-app.command("plan")(_told(plan_model))
+app.registered_commands += planning.app.registered_commands
 
 
 def _open(settings: Settings) -> tuple[Catalog, Library]:

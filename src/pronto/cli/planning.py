@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from pronto.catalog import sizing
@@ -11,12 +12,17 @@ from pronto.catalog.library import Library
 from pronto.catalog.sources import read_document
 from pronto.cli.frame import AsJson, DataDir, read_settings
 from pronto.cli.output import write_rows
+from pronto.core.errors import ModelNotFound
 from pronto.core.model import Model
 from pronto.core.tasks import Task
 
 COLUMNS = ("gpu", "count", "precision", "context", "weights_gb", "kv_kib_per_token", "cache_tokens", "streams")
 
 
+app = typer.Typer()  # its command stands among those of `pronto models`
+
+
+@app.command("plan")
 def plan_model(
     id: Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")],
     gpu: Annotated[str | None, typer.Option(help="One kind of GPU, like H200; unset: all that are known.")] = None,
@@ -28,21 +34,26 @@ def plan_model(
 ) -> None:
     """Show which GPUs hold a text model, and how many streams of a whole context run at once."""
     settings = read_settings(data_dir=data_dir)
-    model = Library(settings.data_dir).locate(Catalog(settings.data_dir).resolve(id, None))
-    shape, tokens = _shape(model), context or model.context or 2048
-    fits = []
-    for kind in (gpu,) if gpu is not None else sizing.GPUS:
-        for width in (precision,) if precision is not None else sizing.PRECISIONS:
-            if count is not None:
-                fits.append(sizing.fit(shape, kind, count=count, precision=width, context=tokens))
-            else:
-                fits.append(sizing.smallest(shape, kind, precision=width, context=tokens))
+    try:
+        model = Library(settings.data_dir).locate(Catalog(settings.data_dir).resolve(id, None))
+        shape, tokens = _shape(model), context or model.context or 2048
+        kinds, widths = [gpu] if gpu else list(sizing.GPUS), [precision] if precision else list(sizing.PRECISIONS)
+        fits = [_fit(shape, kind, count, width, tokens) for kind in kinds for width in widths]
+    except (ValueError, ModelNotFound) as error:
+        raise click.ClickException(str(error)) from error
     if gpu is not None and not as_json:
         typer.echo(f"{model.id}: {shape.parameters / 1e9:.2f} billion parameters")
         for found in fits:
             typer.echo(sizing.describe(found))
         return
     write_rows([_row(found) for found in fits], COLUMNS, as_json=as_json, empty="")
+
+
+def _fit(shape: sizing.Shape, gpu: str, count: int | None, precision: str, context: int) -> sizing.Fit:
+    """Raises ValueError."""
+    if count is None:
+        return sizing.smallest(shape, gpu, precision=precision, context=context)
+    return sizing.fit(shape, gpu, count=count, precision=precision, context=context)
 
 
 def _shape(model: Model) -> sizing.Shape:
