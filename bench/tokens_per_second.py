@@ -24,6 +24,10 @@ PROMPT_TOKENS = NEW_TOKENS = 64
 REQUESTS = {1: 6, 8: 32, 32: 96}  # measured for each concurrency and round
 AT_LEAST = {1: 0.95, 8: 0.95, 32: 0.92}
 MODEL = "bench/llama-100m"
+# What a conversation of one message is rendered to: the very tokens that the other route makes of its text.
+TEMPLATE = "chat_template = '{{ bos_token }}{{ messages[0].content }}'"
+ROUTES = ("hf", "chat")
+CHAT_EVENTS = 0.1  # by which the events of a chat may differ from its tokens
 
 Samples = dict[int, list[streams.Measured]]
 
@@ -35,6 +39,9 @@ def catalog(data: Path, model: Path) -> str:
     token = server.new_account(data)
     if MODEL not in server.pronto(data, "models", "list"):
         server.pronto(data, "models", "add", MODEL, "--source", str(model))
+    entries = data / "catalog.toml"
+    if TEMPLATE not in entries.read_text():
+        entries.write_text(entries.read_text().replace(f'id = "{MODEL}"', f'id = "{MODEL}"\n{TEMPLATE}'))
     server.pronto(data, "models", "pull", MODEL)
     return token
 
@@ -54,10 +61,27 @@ def run_bare(folder: Path, work: dict[str, Any], threads: int) -> dict[int, dict
     return {int(name): result for name, result in json.loads(done.stdout).items()}
 
 
-def request(ours: server.Server, text: str) -> bytes:
+def request(ours: server.Server, text: str, route: str) -> bytes:
+    if route == "chat":
+        messages = [{"role": "user", "content": text}]
+        body: dict[str, object] = {"messages": messages, "max_tokens": NEW_TOKENS, "temperature": 0, "stream": True}
+        return streams.message(ours.url, ours.token, f"/models/{MODEL}/v1/chat/completions", body)
     parameters = {"max_new_tokens": NEW_TOKENS, "do_sample": False}
-    body: dict[str, object] = {"inputs": text, "parameters": parameters, "stream": True}
+    body = {"inputs": text, "parameters": parameters, "stream": True}
     return streams.message(ours.url, ours.token, f"/models/{MODEL}", body)
+
+
+def run_ours(house: server.Server, texts: list[str], concurrency: int, route: str) -> streams.Measured:
+    """Every answer has its full length: the model never ends by itself. Raises RuntimeError when tokens are missing.
+
+    A chat has events besides (the role, the end) and none for a token in the middle of a character.
+    """
+    messages = [request(house, text, route) for text in texts]
+    seen = asyncio.run(streams.measure(house.url, messages, concurrency))
+    tokens = NEW_TOKENS * len(texts)
+    if seen.tokens != tokens and (route == "hf" or abs(seen.tokens / tokens - 1) > CHAT_EVENTS):
+        raise RuntimeError(f"{len(texts)} streams brought {seen.tokens} tokens instead of {NEW_TOKENS} each")
+    return seen._replace(tokens=tokens)
 
 
 def own_cpu(asked: argparse.Namespace) -> float:
@@ -91,7 +115,7 @@ def compare(asked: argparse.Namespace, data: Path, model: Path) -> tuple[Samples
     with server.serve(data, token=token) as house:
         warm_texts, warm_ids = random_llama.prompts(model, 8, PROMPT_TOKENS, 0)
         # The first request loads the model; the status is an error until it is there, so it is asked to wait.
-        asyncio.run(streams.measure(house.url, [_waiting(request(house, warm_texts[0]))], 1))
+        asyncio.run(streams.measure(house.url, [_waiting(request(house, warm_texts[0], "hf"))], 1))
         for number in range(1, asked.rounds + 1):
             sets = {
                 c: random_llama.prompts(model, REQUESTS[c], PROMPT_TOKENS, number * 100 + c) for c in asked.concurrency
@@ -99,9 +123,9 @@ def compare(asked: argparse.Namespace, data: Path, model: Path) -> tuple[Samples
             work = {"warm": warm_ids, "measured": {str(c): ids for c, (_, ids) in sets.items()}}
             for c, result in run_bare(exported(data), work, threads).items():
                 bare[c].append(streams.Measured(result["tokens"], result["seconds"], result["firsts"]))
-            asyncio.run(streams.measure(house.url, [request(house, text) for text in warm_texts], 8))
+            run_ours(house, warm_texts, 8, asked.route)
             for c, (texts, _) in sets.items():
-                ours[c].append(asyncio.run(streams.measure(house.url, [request(house, text) for text in texts], c)))
+                ours[c].append(run_ours(house, texts, c, asked.route))
             print(f"round {number} of {asked.rounds} done", file=sys.stderr)
     return bare, ours
 
@@ -114,6 +138,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32], choices=list(REQUESTS))
+    words.add_argument("--route", choices=ROUTES, default="hf", help="hf, or OpenAI's chat completions")
     words.add_argument("--echo-streams", type=int, default=640)
     words.add_argument("--folder", type=Path, default=ROOT / "build" / "bench", help="where model and export are kept")
     asked = words.parse_args()
@@ -135,7 +160,8 @@ def main() -> None:
     table(head, rows)
     results.append(verdict("own CPU, µs a token event", own, at_most=60))
     print("\n" + "\n".join(results))
-    log_row("tokens per second", "scripts/bench tokens_per_second", "; ".join(results))
+    route = "" if asked.route == "hf" else f" --route {asked.route}"
+    log_row("tokens per second", f"bench/tokens_per_second.py{route}", "; ".join(results))
 
 
 if __name__ == "__main__":

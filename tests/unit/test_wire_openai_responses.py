@@ -126,6 +126,14 @@ def test_a_cut_response() -> None:
     assert frames(answer("Hi"))[-1]["type"] == "response.incomplete"
 
 
+@pytest.mark.parametrize(("arguments", "status"), [("{}", "completed"), ('{"x":', "incomplete")])
+def test_a_call_that_is_whole_at_the_limit_counts(arguments: str, status: str) -> None:
+    call = ToolCall(0, 0, "call_a", "weather", arguments)
+    events: list[Event] = [started(), call, Finish(0, FinishReason.LENGTH), Done()]
+    assert whole(events)["status"] == status
+    assert frames(events)[-1]["type"] == f"response.{status}"
+
+
 def test_a_streamed_response() -> None:
     shown = frames(answer("Hi", "\u2028!", reason=FinishReason.EOS))
     assert [frame["type"] for frame in shown] == [

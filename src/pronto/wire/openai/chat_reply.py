@@ -20,6 +20,7 @@ from pronto.wire.openai.style import (
     failure,
     fingerprint,
     fragment,
+    is_json,
     reason_of,
     text_of,
     usage_body,
@@ -265,17 +266,9 @@ def tgi_call(call: ToolCall) -> dict[str, Any]:
 
 def _reason(reason: FinishReason | None, arguments: str | None) -> str:
     """`arguments` are those of the last call, None without calls. A call that is whole counts, even at the limit."""
-    if arguments is None or (reason_of(reason) == "length" and not _is_json(arguments)):
+    if arguments is None or (reason_of(reason) == "length" and not is_json(arguments)):
         return reason_of(reason)
     return "tool_calls"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _logprob(token: Token) -> TokenLogprobBody:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pronto.core.events import Event, Finish, FinishReason, Token, ToolCall
+from pronto.wire.openai.style import is_json
 
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
 
@@ -59,7 +60,10 @@ class Output:
 
     @property
     def status(self) -> str:
-        return "incomplete" if self.reason is FinishReason.LENGTH else "completed"
+        last = self.items[-1] if self.items else None
+        # A call that is whole counts, even at the limit.
+        is_whole = last is not None and last.kind == "function_call" and is_json(last.text)
+        return "incomplete" if self.reason is FinishReason.LENGTH and not is_whole else "completed"
 
     def needs_new_item(self, event: Token | ToolCall) -> bool:
         """Whether the event begins an item; False also for one that has nothing to say."""

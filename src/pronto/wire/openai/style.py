@@ -90,3 +90,12 @@ class FoldedAnswer(WholeAnswer):
 
     def fail(self, error: ProntoError) -> bytes:
         return failure(error, self._style)
+
+
+def is_json(text: str) -> bool:
+    """Whether a call's arguments are whole."""
+    try:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
