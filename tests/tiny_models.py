@@ -30,16 +30,23 @@ _exports: dict[tuple[Path, str], Path] = {}
 
 
 def build_tiny_llama(
-    folder: Path, *, vocab: int = 512, hidden: int = 64, layers: int = 2, context: int = 256, seed: int = 0
+    folder: Path,
+    *,
+    vocab: int = 512,
+    hidden: int = 64,
+    layers: int = 2,
+    context: int = 256,
+    seed: int = 0,
+    head: int = 16,
 ) -> Path:
-    """A LlamaForCausalLM folder of some hundred thousand fp16 parameters; `hidden` is a multiple of 16."""
+    """A LlamaForCausalLM folder of some hundred thousand fp16 parameters; `hidden` is a multiple of `head`."""
     shape = LlamaShape(
         vocab=vocab,
         hidden=hidden,
         intermediate=2 * hidden,
         layers=layers,
-        heads=hidden // 16,
-        head=16,
+        heads=hidden // head,
+        head=head,
         context=context,
     )
     write_llama(folder, shape, seed=seed)

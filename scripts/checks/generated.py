@@ -72,7 +72,31 @@ def openapi() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-BLOCKS = {"settings": settings_table, "commands": command_list}
+def sizing_tables() -> str:
+    """For each precision, the curated text models on one page of GPUs: how many, and how many whole contexts."""
+    from pronto.catalog import entries, sizing
+
+    contexts = {table["id"]: table["context"] for table in entries.curated().tables if "context" in table}
+    lines = ["| model | parameters | weights bf16 / fp8 / int4 | KV cache a token |", "|---|---|---|---|"]
+    for id, shape in sizing.published().items():
+        weights = " / ".join(f"{shape.weight_bytes(precision) / 1e9:.1f}" for precision in sizing.PRECISIONS)
+        kv = f"{shape.kv_bytes / 1024:g} KiB"
+        lines.append(f"| `{id}` | {shape.parameters / 1e9:.2f} billion | {weights} GB | {kv} |")
+    for precision in sizing.PRECISIONS:
+        lines += ["", f"**{precision}**", "", f"| model, context | {' | '.join(sizing.GPUS)} |"]
+        lines.append("|---" * (len(sizing.GPUS) + 1) + "|")
+        for id, shape in sizing.published().items():
+            context = contexts[id]
+            cells = [_cell(sizing.smallest(shape, gpu, precision=precision, context=context)) for gpu in sizing.GPUS]
+            lines.append(f"| `{id}`, {context:,} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(found: Any) -> str:
+    return f"{found.count}: {found.streams:,}" if found.fits else "no"
+
+
+BLOCKS = {"settings": settings_table, "commands": command_list, "sizing": sizing_tables}
 
 
 def with_blocks(text: str) -> str:

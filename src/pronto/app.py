@@ -24,6 +24,7 @@ from pronto.accounts.sso_people import SsoPeople
 from pronto.accounts.stripe_billing import StripeBilling
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.demand import Allowance, Demand
+from pronto.catalog.engine_choice import look_around
 from pronto.catalog.hub import Hub
 from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
@@ -129,7 +130,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         plans = Plans(settings.data_dir)
         authenticator = Authenticator(store, clock=time.time, allow_anonymous=settings.allow_anonymous)
         stack.push_async_callback(authenticator.flush)
-        catalog = Catalog(settings.data_dir)
+        catalog = Catalog(settings.data_dir, present=look_around(settings.vllm_python))
         stack.push_async_callback(machine.preparing.stop)
         stack.push_async_callback(machine.fleet.stop)
         logins = DeviceLogins(time.monotonic)
@@ -287,6 +288,7 @@ def _metrics(machine: Machine, gateway: Gateway) -> Metrics:
     metrics.gauge("pronto_models_loaded", "Models that answer at once.", lambda: len(fleet.loaded()))
     metrics.gauge("pronto_model_memory_bytes", "Memory that models hold, measured.", lambda: fleet.memory_used)
     metrics.gauge("pronto_warm_bytes", "Memory of libraries kept ready for new workers.", lambda: machine.nursery.bytes)
+    metrics.engines(fleet.loaded)
     metrics.gauge(
         "pronto_kv_cache_used",
         "Share of the fullest KV cache, 0 to 1.",

@@ -212,6 +212,11 @@ class Settings(BaseSettings):
         120.0, gt=0, description="Seconds of silence after which a busy worker is restarted even if it burns CPU."
     )
 
+    vllm_python: Path | None = Field(
+        None,
+        description="Python that has vLLM; unset: the one that `scripts/setup-vllm` has made beside Pronto's own.",
+    )
+
     hub_endpoint: str = Field("https://huggingface.co", description="Address of the model Hub.")
     hub_token: str | None = Field(None, description="Token for gated repositories of the Hub.")
     hub_allow: tuple[str, ...] = Field(

@@ -1,15 +1,23 @@
 """Models that the contract suites share: made once for each run of the tests."""
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pronto import settings
-from pronto.fleet.launcher import InProcessLauncher, SubprocessLauncher
-from pronto.fleet.nursery import Nursery
-from pronto.fleet.replica import Launcher
+from pronto.engines import registry
+from tests.contract.engine_scenes import HERE, OWN_HEAD
 from tests.tiny_models import build_tiny_llama, exported_tiny_llama
+
+if "openvino" in HERE:  # vLLM's interpreter has not all that launchers need
+    from tests.contract.launchers import launcher, processes  # noqa: F401  because they are fixtures
+
+# vLLM reads its environment when it is imported. Of a worker, the launcher sets it.
+os.environ.update(registry.entry("vllm").environment)
+
+collect_ignore = ["test_engine_openvino.py"] if "openvino" not in HERE else []
+collect_ignore += ["test_engine_vllm.py", "test_grammar_vllm.py"] if "vllm" not in HERE else []
 
 
 @pytest.fixture(scope="session")
@@ -30,32 +38,14 @@ def source_llama(models_base: Path) -> Path:
     return folder if folder.exists() else build_tiny_llama(folder)
 
 
-@pytest.fixture(params=["spawned", "forked"])
-async def processes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[..., SubprocessLauncher]]:
-    """Makes launchers of processes, with the limits that it is given: of both ways in which they are born."""
-    nurseries: list[Nursery] = []
-
-    def build(**limits: float) -> SubprocessLauncher:
-        if request.param == "forked":
-            nurseries.append(Nursery(settings.environment(), threads=1))
-            nurseries[-1].begin()
-        nursery = nurseries[-1] if nurseries else None
-        return SubprocessLauncher(tmp_path, nursery=nursery, **limits)  # type: ignore[arg-type]  # numbers, as it says
-
-    yield build
-    for nursery in nurseries:
-        await nursery.stop()
+@pytest.fixture(scope="session")
+def published_llama(models_base: Path) -> Path:
+    """A tiny Llama as it is published: what vLLM loads."""
+    return build_tiny_llama(models_base / "published-llama", head=OWN_HEAD)
 
 
-@pytest.fixture(params=["subprocess", "forked", "in process"])
-async def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Launcher]:
-    """Every Launcher."""
-    if request.param == "in process":
-        yield InProcessLauncher()
-        return
-    nursery = Nursery(settings.environment(), threads=1) if request.param == "forked" else None
-    if nursery is not None:
-        nursery.begin()
-    yield SubprocessLauncher(tmp_path, nursery=nursery)
-    if nursery is not None:
-        await nursery.stop()
+@pytest.fixture(scope="session")
+def files_of(request: pytest.FixtureRequest) -> Callable[[str], Path | None]:
+    """What an engine of some name loads of the tiny Llama."""
+    fixtures = {"openvino": "exported_llama", "vllm": "published_llama", "transformers": "source_llama"}
+    return lambda name: request.getfixturevalue(fixtures[name]) if name in fixtures else None

@@ -1,6 +1,7 @@
 """Runs engines in the tests' own process: adds requests, steps, and sorts events by id."""
 
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +9,30 @@ from pronto.core.events import Done, Finish, Token
 from pronto.core.model import EngineSettings, Model, Source
 from pronto.core.request import InferenceRequest, Sampling, TextGeneration, TokenPrompt, Work
 from pronto.core.tasks import Task
+from pronto.engines import registry
 from pronto.engines.base import Capabilities, Device, Engine, EngineEvent, Failed, Step
 
 STEPS = 20_000  # more than any test needs
 LETTERS = "The quick brown fox, again"  # as code points it is a prompt for echo, and 26 known ids for a tiny Llama
 
 
-def model(engine: str, exported: Path | None = None, folder: Path | None = None, **settings: Any) -> Model:
+# Each engine's suite runs on the interpreter that has its library: vLLM's pins clash with the rest.
+HERE = [name for name, library in (("openvino", "openvino_genai"), ("vllm", "vllm")) if find_spec(library)]
+OWN_HEAD = 32  # the smallest attention head that vLLM has code for on a CPU
+
+
+def model(engine: str, files: Path | None = None, **settings: Any) -> Model:
+    """`files`: what the engine loads, an export or the published folder."""
+    named = None if files is None else str(files)
+    where = {"exported": named} if engine == "openvino" else {"folder": named}
     return Model(
         id="echo" if engine == "echo" else "tiny",
         task=Task.TEXT_GENERATION,
         engine=engine,
         source=Source(folder="models/tiny"),
         revision="r1",
-        exported=None if exported is None else str(exported),
-        folder=None if folder is None else str(folder),
         settings=EngineSettings(**settings),
+        **where,
     )
 
 
@@ -36,15 +45,34 @@ def sampled(seed: int, temperature: float = 1.0) -> Sampling:
     return Sampling(do_sample=True, seed=seed, temperature=temperature)
 
 
-def load(engine: Engine, model: Model) -> Capabilities:
-    return engine.load(model, Device(threads=1), lambda step: frozenset())
+def load(engine: Engine, model: Model, *, memory_bytes: int = 0) -> Capabilities:
+    return engine.load(model, Device(threads=1, memory_bytes=memory_bytes), lambda step: frozenset())
+
+
+def loaded(name: str, files: Path | None, **settings: Any) -> "Bench":
+    """A bench with an engine of this name."""
+    if name == "vllm":
+        settings = {"kv_cache_mb": 16, **settings}
+    engine = registry.make(name)
+    capabilities = load(engine, model(name, files, **settings))
+    assert capabilities.slots > 0
+    assert capabilities.context > len(LETTERS)
+    return Bench(engine, capabilities)
+
+
+def forget_engines() -> None:
+    """Before a model of another kind: vLLM keeps the first one's process groups. Engines made before work no more."""
+    if "vllm" in HERE:
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        cleanup_dist_env_and_memory()
 
 
 class Bench:
     """One engine and what it has said so far."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, capabilities: Capabilities | None = None) -> None:
+        self.engine, self.capabilities = engine, capabilities or Capabilities(slots=1)
         self.events: dict[int, list[EngineEvent]] = {}
         self._next = 0
 

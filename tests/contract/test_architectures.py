@@ -1,4 +1,4 @@
-"""Every text architecture of the curated list through export and engine: its greedy tokens are transformers' own."""
+"""Every text architecture of the curated list through each engine: its greedy tokens are transformers' own."""
 
 import json
 import shutil
@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pronto.engines.openvino_llm import OpenVinoEngine
-from tests.contract.engine_scenes import Bench, generation, load, model, token_ids
+from tests.contract.engine_scenes import HERE, forget_engines, generation, loaded, token_ids
 from tests.tiny_models import build_tiny_llama, export_folder
 
 NEW = 40
@@ -19,8 +18,8 @@ _SHAPE = {
     "hidden_size": 64,
     "intermediate_size": 128,
     "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
     "max_position_embeddings": 256,
     "bos_token_id": 0,
     "eos_token_id": 1,
@@ -36,7 +35,7 @@ _LLAMA_3 = {
 FAMILIES = {
     "llama-3": ("LlamaConfig", "LlamaForCausalLM", {"rope_theta": 500000.0, "rope_scaling": _LLAMA_3}),
     "code-llama": ("LlamaConfig", "LlamaForCausalLM", {"rope_theta": 1000000.0}),
-    "mistral": ("MistralConfig", "MistralForCausalLM", {"sliding_window": 24, "head_dim": 16}),
+    "mistral": ("MistralConfig", "MistralForCausalLM", {"sliding_window": 24, "head_dim": 32}),
     "mixtral": (
         "MixtralConfig",
         "MixtralForCausalLM",
@@ -79,19 +78,21 @@ def build(folder: Path, family: str) -> list[list[int]]:
     return answers
 
 
+@pytest.mark.parametrize("engine", HERE)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_greedy_tokens_are_those_of_transformers(family: str, tmp_path: Path) -> None:
+def test_greedy_tokens_are_those_of_transformers(engine: str, family: str, tmp_path: Path) -> None:
     tokenizer = build_tiny_llama(tmp_path / "tokenizer")
     source = tmp_path / family
     expected = build(source, family)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer / name, source / name)
     (source / "chat_template.jinja").write_text("{{ messages[0].content }}")
-    exported = export_folder(source, tmp_path / "exported")
-    assert (exported / "chat_template.jinja").read_text() == "{{ messages[0].content }}"
-    engine = OpenVinoEngine()
-    load(engine, model("openvino", exported, precision="exact"))
-    bench = Bench(engine)
+    forget_engines()
+    files = source
+    if engine == "openvino":
+        files = export_folder(source, tmp_path / "exported")
+        assert (files / "chat_template.jinja").read_text() == "{{ messages[0].content }}"
+    bench = loaded(engine, files, precision="exact")
     for prompt, answer in zip(PROMPTS, expected, strict=True):
         assert len(answer) == NEW
         assert token_ids(bench.run(generation(ids=prompt, new=NEW))) == answer

@@ -1,42 +1,34 @@
-"""What every engine that generates text keeps to, echo and OpenVINO alike."""
+"""What every engine that generates text keeps to, echo, OpenVINO and vLLM alike."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pronto.core.events import FinishReason, Usage
 from pronto.core.request import Export, Sampling, Work
-from pronto.engines import registry
 from pronto.engines.base import Failed
 from tests.contract.engine_scenes import (
+    HERE,
     LETTERS,
     Bench,
     done,
     failed,
     finishes,
     generation,
-    load,
-    model,
+    loaded,
     sampled,
     text_of,
     token_ids,
     tokens,
 )
 
+TOO = ["transformers"] if "openvino" in HERE else []  # on the interpreter that has everything but vLLM
 
-@pytest.fixture(scope="module", params=["echo", "openvino", "transformers"])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    engine = registry.make(request.param)
-    exported: Path | None = None
-    source: Path | None = None
-    if request.param == "openvino":
-        exported = request.getfixturevalue("exported_llama")
-    if request.param == "transformers":
-        source = request.getfixturevalue("source_llama")
-    capabilities = load(engine, model(request.param, exported, source))
-    assert capabilities.slots > 0
-    assert capabilities.context > len(LETTERS)
-    return Bench(engine)
+
+@pytest.fixture(scope="module", params=["echo", *HERE, *TOO])
+def bench(request: pytest.FixtureRequest, files_of: Callable[[str], Path | None]) -> Bench:
+    return loaded(request.param, files_of(request.param))
 
 
 def test_nothing_to_do_gives_nothing(bench: Bench) -> None:

@@ -1,15 +1,15 @@
-"""Tool calls, reasoning, JSON and further end tokens through OpenVINO itself, with a tiny model of random weights."""
+"""Tool calls, reasoning, JSON and further end tokens through each engine itself, with tiny models of random weights."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pronto.core.events import FinishReason, ToolCall
 from pronto.core.request import ChatPrompt, Grammar, Message, Thinking, Tool
-from pronto.engines.openvino_llm import OpenVinoEngine
 from pronto.engines.text.tools import forcing_grammar
-from tests.contract.engine_scenes import Bench, done, finishes, generation, load, model, sampled, text_of, tokens
+from tests.contract.engine_scenes import HERE, Bench, done, finishes, generation, loaded, sampled, text_of, tokens
 
 USER = (Message(role="user", content="Hi"),)
 ADD = Tool(
@@ -20,11 +20,9 @@ ADD = Tool(
 NOW = Tool(name="now", parameters='{"type":"object","properties":{},"additionalProperties":false}')
 
 
-@pytest.fixture(scope="module")
-def bench(exported_llama: Path) -> Bench:
-    engine = OpenVinoEngine()
-    load(engine, model("openvino", exported_llama))
-    return Bench(engine)
+@pytest.fixture(scope="module", params=HERE)
+def bench(request: pytest.FixtureRequest, files_of: Callable[[str], Path | None]) -> Bench:
+    return loaded(request.param, files_of(request.param))
 
 
 def test_any_json_object_is_a_grammar_of_its_own(bench: Bench) -> None:

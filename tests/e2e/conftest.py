@@ -1,5 +1,6 @@
 """One real server for most end-to-end tests, with a tiny Llama on OpenVINO and the echo models."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from tests.e2e.seeing_house import open_seeing
 from tests.e2e.server import Server, make_account, run_cli
 from tests.tiny_models import build_tiny_llama
 
+# Made by scripts/setup-vllm, which `scripts/test --vllm` calls; without it there is nothing to test.
+VLLM_PYTHON = Path(sys.prefix).parent / ".venv-vllm" / "bin" / "python"
+collect_ignore = [] if VLLM_PYTHON.is_file() else ["test_vllm.py"]
 ECHO = ("echo", "slow-2s", "slow-load", "fail-start", "fail-mid", "crash", "hang")
 
 

@@ -39,7 +39,7 @@ def generated() -> ModuleType:
 
 @typer_warns
 def test_generated_blocks_are_up_to_date(generated: ModuleType) -> None:
-    text = read("docs/operations.md")
+    text = read("docs/operations.md") + read("docs/sizing.md")
     blocks = [match["name"] for match in generated.BLOCK.finditer(text)]
     assert sorted(blocks) == sorted(generated.BLOCKS), "each block stands once"
     assert text == generated.with_blocks(text), "run scripts/check --fix"

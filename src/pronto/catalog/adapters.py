@@ -10,6 +10,7 @@ from pronto.core.model import PACKAGE, SHIPPED, Model, Source
 _TAKEN_OVER = frozenset(
     {"task", "engine", "plan", "folder", "repo", "revision", "context", "size", "system_prompt", "chat_template"}
     | {"weights", "precision", "slots", "kv_cache_mb", "prefix_cache", "python"}
+    | {"tensor_parallel", "quantization", "lora_rank"}
 )
 
 

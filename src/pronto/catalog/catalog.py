@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pronto.catalog import edit, entries
 from pronto.catalog.adapters import find
+from pronto.catalog.engine_choice import NOTHING, Present
 from pronto.catalog.entries import FILE
 from pronto.core.errors import InvalidInput, ModelNotFound
 from pronto.core.model import Model
@@ -21,9 +22,13 @@ _Signature = tuple[int, int, int]  # modification time, inode, size
 
 
 class Catalog:
-    """`clock` gives monotonic seconds. A faulty file raises ValueError here, and later keeps what was there."""
+    """`clock` gives monotonic seconds, `present` is what this machine has.
 
-    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    A faulty file raises ValueError here, and later keeps what was there.
+    """
+
+    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.monotonic, present: Present = NOTHING) -> None:
+        self._present = present
         self._path, self._clock = data_dir / FILE, clock
         self._curated = entries.curated()
         self._models: tuple[Model, ...] = ()
@@ -123,5 +128,5 @@ class Catalog:
 
     def _build(self, text: str) -> None:
         own = entries.parse(text, FILE)
-        models, by_name = entries.index(self._curated, own)
+        models, by_name = entries.index(self._curated, own, self._present)
         self._models, self._by_name, self._default = tuple(models), dict(by_name), own.default

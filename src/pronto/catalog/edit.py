@@ -80,8 +80,8 @@ def read(data_dir: Path) -> entries.Document:
 
 
 def table_of(entry: Entry) -> dict[str, Any]:
-    """The fields that differ from their defaults; id first. The task, engine and plan are always told."""
-    table: dict[str, Any] = {"id": entry.id, "task": entry.task.value, "engine": entry.engine, "plan": entry.plan}
+    """The fields that differ from their defaults; id first. The task and plan are always told."""
+    table: dict[str, Any] = {"id": entry.id, "task": entry.task.value, "plan": entry.plan}
     return table | {name: value for name, value in msgspec.to_builtins(entry).items() if name not in table}
 
 

@@ -9,12 +9,15 @@ from typing import Any, Literal
 import msgspec
 
 from pronto.catalog.adapters import over_base, source_of
+from pronto.catalog.engine_choice import AUTO, NOTHING, Present, choose
 from pronto.catalog.names import check_id
 from pronto.core.model import EngineSettings, Model, Source
 from pronto.core.tasks import INTERNAL_TASKS, Task
 
 FILE = "catalog.toml"
 SOURCELESS = frozenset({"echo"})  # engines that need no files
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
+DEFAULT_RANK = 64  # for a model of which an entry is another one with an adapter
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -23,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     id: str
     task: Task = Task.TEXT_GENERATION
-    engine: str = "openvino"
+    engine: str = AUTO  # what fits this machine
     plan: str = "free"
     folder: str | None = None
     repo: str | None = None
@@ -44,6 +47,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kv_cache_mb: int | None = None
     prefix_cache: bool = True
     python: str | None = None
+    tensor_parallel: int | None = None
+    quantization: str | None = None
+    lora_rank: int | None = None
     hidden: bool = False  # True takes a curated model out of the catalog
 
 
@@ -99,7 +105,11 @@ def to_entry(table: Mapping[str, Any]) -> Entry:
         raise ValueError(str(error).replace("`$.", "`")) from None
     for name in (entry.id, *entry.aliases):
         check_id(name)
-    for field in ("context", "slots", "kv_cache_mb"):
+    if entry.quantization is not None and not re.fullmatch(r"[a-z0-9_-]{1,40}", entry.quantization, re.ASCII):
+        raise ValueError(f"`quantization` {entry.quantization!r} is no method of vLLM, like awq, gptq or fp8")
+    if entry.lora_rank is not None and entry.lora_rank not in LORA_RANKS:
+        raise ValueError(f"`lora_rank` must be one of {', '.join(map(str, LORA_RANKS))}")
+    for field in ("context", "slots", "kv_cache_mb", "tensor_parallel"):
         value = getattr(entry, field)
         if value is not None and value < 1:
             raise ValueError(f"`{field}` must be at least 1")
@@ -156,6 +166,9 @@ def to_model(entry: Entry) -> Model:
             kv_cache_mb=entry.kv_cache_mb,
             prefix_cache=entry.prefix_cache,
             python=entry.python,
+            tensor_parallel=entry.tensor_parallel,
+            quantization=entry.quantization,
+            lora_rank=entry.lora_rank,
         ),
     )
 
@@ -174,11 +187,15 @@ def merge(curated: Document, own: Document) -> Sequence[Entry]:
     return [entry for entry in found if not entry.hidden]
 
 
-def index(curated: Document, own: Document) -> tuple[Sequence[Model], Mapping[str, Model]]:
+def index(curated: Document, own: Document, present: Present = NOTHING) -> tuple[Sequence[Model], Mapping[str, Model]]:
     """The models in order, and by id and alias. Raises ValueError when two share a name, or the default is none."""
     models, by_name = [], dict[str, Model]()
-    for entry in merge(curated, own):
-        model = to_model(entry)
+    entries = merge(curated, own)
+    bases = {entry.base for entry in entries}
+    for entry in entries:
+        if entry.lora_rank is None and entry.id in bases:
+            entry = msgspec.structs.replace(entry, lora_rank=DEFAULT_RANK)
+        model = choose(to_model(entry), present)
         models.append(model)
         for name in (model.id, *model.aliases):
             if by_name.setdefault(name, model) is not model:

@@ -13,7 +13,7 @@ from pronto.catalog.entries import Entry
 from pronto.catalog.hub import Hub
 from pronto.catalog.sources import LocalFolder
 from pronto.core.model import Source
-from pronto.core.tasks import INTERNAL_TASKS
+from pronto.core.tasks import INTERNAL_TASKS, Task
 from pronto.engines import registry
 from pronto.settings import Settings
 
@@ -49,11 +49,16 @@ def look_at(settings: Settings, place: Source, *, is_told: bool) -> tuple[Detect
 
 
 def known_engine(name: str | None, detected: Detected | None) -> str | None:
-    """The engine that was asked for, else the one that fits. Raises ValueError for a name that is no engine's."""
+    """The engine that was asked for, else the one that fits; None for a text model: what fits the machine.
+
+    Raises ValueError for a name that is no engine's.
+    """
     offered = sorted(known for known, entry in registry.ENTRIES.items() if not entry.tasks & INTERNAL_TASKS)
     if name is not None and name not in offered:
         raise ValueError(f"There is no engine {name!r}. Please choose one of {', '.join(offered)}.")
-    return name or (detected.engine if detected else None)
+    if name is None and detected is not None and detected.task is not Task.TEXT_GENERATION:
+        return detected.engine
+    return name  # for text: what fits the machine
 
 
 def new_entry(id: str, place: Source, given: dict[str, Any]) -> Entry:
@@ -70,7 +75,7 @@ def adapter_entry(catalog: Catalog, id: str, base: str, adapter: str, given: dic
     if model.base is not None:
         raise ValueError(f"{model.id} has an adapter itself. Please name its base, {model.base}.")
     engine = registry.ENTRIES.get(model.engine)
-    if engine is None or not engine.has_adapters:
+    if engine is None or not (engine.has_adapters or engine.adapts):
         raise ValueError(f"The engine of {model.id}, {model.engine}, has no adapters.")
     place = place_of(adapter)
     if place.folder is not None:

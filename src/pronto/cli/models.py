@@ -13,7 +13,9 @@ from pronto.catalog import edit
 from pronto.catalog.adapters import text_of
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.detect import Detected
+from pronto.catalog.engine_choice import AUTO, look_around
 from pronto.catalog.library import Library
+from pronto.cli import planning
 from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, place_of
 from pronto.cli.frame import AsJson, DataDir, read_plans, read_settings
 from pronto.cli.live import live_states
@@ -27,7 +29,7 @@ from pronto.settings import Settings
 
 app = typer.Typer(help="The models of this server.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
-COLUMNS = ("id", "task", "plan", "engine", "state", "context", "size")
+COLUMNS = ("id", "task", "plan", "engine", "why", "state", "context", "size")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The model's id, like owner/name.")]
 _Asked = ParamSpec("_Asked")
@@ -133,7 +135,7 @@ def add_model(
     typer.echo(f"Added {id}: {_describe(row, detected)}")
     if remark:
         note(remark)
-    if entry.engine not in registry.ENTRIES:
+    if entry.engine not in (AUTO, *registry.ENTRIES):
         note(f"Note: this version of Pronto has no engine {entry.engine!r} yet, so it is listed but cannot run.")
 
 
@@ -181,10 +183,11 @@ def remove_model(
 
 
 add_commands(app)
+app.registered_commands += planning.app.registered_commands
 
 
 def _open(settings: Settings) -> tuple[Catalog, Library]:
-    catalog = Catalog(settings.data_dir)
+    catalog = Catalog(settings.data_dir, present=look_around(settings.vllm_python))
     library = Library(
         settings.data_dir, disk_mb=settings.disk_mb, endpoint=settings.hub_endpoint, token=settings.hub_token
     )
@@ -199,6 +202,7 @@ def _row(library: Library, model: Model, live: dict[str, str]) -> dict[str, Any]
         "task": model.task.value,
         "plan": model.plan,
         "engine": model.engine,
+        "why": model.engine_reason,
         "state": state,
         "context": located.context,
         "size": located.size,

@@ -13,6 +13,7 @@ from pronto.core.errors import GenerationFailed, InvalidInput
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest, Pull
 from pronto.core.tasks import Task
+from pronto.engines import registry
 from pronto.engines.base import Device
 from pronto.fleet.launcher import SubprocessLauncher
 from pronto.fleet.replica import EngineSpec, LoadFailed, Replica, Tally, WorkerDied
@@ -36,7 +37,9 @@ async def pull(settings: Settings, library: Library, model: Model, *, convert: b
             if not jobs:
                 return
             job = _converting(jobs[0]) if convert else jobs[0]
-            spec = EngineSpec(model=library.locate(model), engine=job.engine, python=model.settings.python)
+            spec = EngineSpec(
+                model=library.locate(model), engine=job.engine, python=registry.interpreter(job.engine, model)
+            )
             replica = await launcher.launch(spec, Device(threads=settings.threads or 0))
             await _do(replica, model, job, bars)
     raise ValueError(f"The files of {model.id} are not complete, although everything that was missing has been made.")

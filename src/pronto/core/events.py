@@ -70,6 +70,21 @@ class Token(msgspec.Struct, frozen=True, tag="token", array_like=True):
     part: str = "answer"  # answer | reasoning
 
 
+class PromptToken(msgspec.Struct, frozen=True, array_like=True):
+    """A token of the prompt; the first one follows nothing, so it has no probability."""
+
+    id: int
+    text: str
+    logprob: float | None = None
+
+
+class Prefill(msgspec.Struct, frozen=True, tag="prefill", array_like=True):
+    """The prompt as the model has read it, where that was asked for; once, for all choices from this one on."""
+
+    choice: int
+    tokens: tuple[PromptToken, ...]
+
+
 class ToolCall(msgspec.Struct, frozen=True, tag="tool_call", array_like=True):
     """A piece of a call of a tool: the first piece has the name, the others a part of the arguments."""
 
@@ -179,7 +194,7 @@ class Replay(msgspec.Struct, frozen=True):
     written: dict[Any, bytes]
 
 
-Event = Waiting | Started | Token | ToolCall | Progress | Output | Finish | Done
+Event = Waiting | Started | Prefill | Token | ToolCall | Progress | Output | Finish | Done
 Step = Event | Replay  # what the gateway yields; a Replay is the only one of its answer
 
 

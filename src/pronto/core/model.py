@@ -45,6 +45,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     kv_cache_mb: int | None = None
     prefix_cache: bool = True
     python: str | None = None  # interpreter of the worker; None: the gateway's own
+    tensor_parallel: int | None = None  # GPUs that share the model; None: one
+    quantization: str | None = None  # how the published weights are quantized, where their config does not say
+    lora_rank: int | None = None  # of the largest adapter that a request may name; None: it has no adapters
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     preload: bool = False
     pin: bool = False
     settings: EngineSettings = EngineSettings()
+    engine_reason: str = ""  # for people: why this engine
+    compute: str = "cpu"  # cpu | gpu: what the engine runs on
     base: str | None = None  # the id of the model that this is with an adapter; `source` is then the base's
     adapter: Source | None = None
     adapter_folder: str | None = None  # where the adapter's files are on this machine; None: not pulled

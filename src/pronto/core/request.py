@@ -127,7 +127,7 @@ class TextGeneration(msgspec.Struct, frozen=True, kw_only=True, tag="text-genera
     top_logprobs: int = 0  # alternatives per token
     prompt_logprobs: bool = False
     grammar: Grammar | None = None
-    adapter: str | None = None
+    adapter: str | None = None  # as the client names it; from preparation on, the folder of its files
     watermark: bool = False
     # Sampling parameters (temperature, top_p, top_k) that the client left to the model's generation_config.
     unset: tuple[str, ...] = ()
@@ -207,6 +207,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None  # seconds the client is willing to wait in all
 
 
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine may know of whoever asks. The gateway fills it in; clients cannot set it."""
+
+    weight: float = 1.0  # of the plan: the larger goes first where the engine must choose
+    salt: str = ""  # work on prompts is shared between requests of the same salt only
+
+
 class InferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request to one model. `id` is the request id that the client sees."""
 
@@ -216,6 +223,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
     work: Work
     options: Options = Options()
     files: dict[str, str] = {}  # paths of media that are too large for a message, by their digest
+    asker: Asker = Asker()
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,7 +84,7 @@ def info_body(model: ModelInfo, settings: Settings) -> InfoBody | EncoderInfo:
         model_sha=model.revision,
         model_pipeline_tag=model.task,
         model_dtype=model.dtype,
-        model_device_type="cpu",
+        model_device_type=model.compute,
         max_concurrent_requests=model.max_concurrent_requests,
         max_best_of=settings.max_best_of,
         max_stop_sequences=settings.max_stop_sequences,
@@ -97,4 +97,6 @@ def info_body(model: ModelInfo, settings: Settings) -> InfoBody | EncoderInfo:
         version=__version__,
         sha=None,
         docker_label=None,
+        engine=model.engine,
+        engine_reason=model.engine_reason,
     )

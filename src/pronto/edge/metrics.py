@@ -5,7 +5,7 @@ Counting is adding to plain numbers; names and formats are made when somebody as
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import (
     CollectorRegistry,
@@ -17,6 +17,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from pronto.core.events import Done
+from pronto.edge.engine_metrics import engine_families
+from pronto.fleet.deployment import Deployment
 
 # TGI's: 0.0001 * 1.5 ** k seconds.
 DURATION_BUCKETS = tuple(0.0001 * 1.5**k for k in range(1, 36))
@@ -77,12 +79,17 @@ class Metrics:
         self._durations = {name: Histogram(DURATION_BUCKETS) for name in _DURATIONS}
         self._tokens = {name: Histogram(TOKEN_BUCKETS) for name in _TOKENS}
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._engines: Callable[[], Iterable[Deployment]] = tuple
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show what `read` gives at every scrape: `tgi_queue_size`, `tgi_batch_current_size`, ..."""
         self._gauges[name] = (text, read)
+
+    def engines(self, read: Callable[[], Iterable[Deployment]]) -> None:
+        """Show what the loaded models do that `read` gives at every scrape."""
+        self._engines = read
 
     def asked(self) -> None:
         """A request for inference has come."""
@@ -137,6 +144,7 @@ class Metrics:
             yield self._tokens[name].family(name, text)
         for name, (text, read) in self._gauges.items():
             yield GaugeMetricFamily(name, text, value=read())
+        yield from engine_families(self._engines())
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

@@ -43,6 +43,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     running: int = 0
     waiting: int = 0
     kv_used: float = 0.0  # share of the KV cache, 0 to 1
+    prefix_tokens: int | None = None  # of prompts, since the model was loaded; None: the engine does not count hits
+    prefix_hits: int = 0  # of those, the ones that the prefix cache had already
 
 
 EngineEvent = Event | Failed

@@ -5,41 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from pronto.core.errors import InvalidInput
-from pronto.core.events import Done, Finish, FinishReason, Progress, Times, Usage
+from pronto.core.events import FinishReason, Progress
 from pronto.core.model import Model
-from pronto.core.request import InferenceRequest, TextGeneration, TokenPrompt
-from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.core.request import InferenceRequest, TextGeneration
+from pronto.engines.base import Capabilities, Device, Stats, Step, Tick
 from pronto.engines.text import openvino_pipeline as pipelines
 from pronto.engines.text.continuation import Continuation
 from pronto.engines.text.exported import read_exported, read_vocabulary
-from pronto.engines.text.grammar import check_shape
-
-Events = list[tuple[int, EngineEvent]]
-_SEEDS = 2**64
-
-
-class _Request:
-    """One id and what it has cost so far."""
-
-    __slots__ = ("began", "choices", "generated", "id", "prompt_tokens", "with_logprobs")
-
-    def __init__(self, id: int, work: TextGeneration, prompt_tokens: int, began: float) -> None:
-        self.id, self.prompt_tokens, self.began = id, prompt_tokens, began
-        self.with_logprobs = work.logprobs
-        self.generated = 0
-        self.choices: list[_Choice] = []  # those still open
-
-
-class _Choice:
-    """One continuation inside the pipeline."""
-
-    __slots__ = ("continuation", "handle", "index", "request", "seed")
-
-    def __init__(
-        self, request: _Request, index: int, seed: int | None, continuation: Continuation, handle: Any
-    ) -> None:
-        self.request, self.index, self.seed = request, index, seed
-        self.continuation, self.handle = continuation, handle
+from pronto.engines.text.requests import Choice, Events, Request, Requests, check_work, read_work, seed_of
 
 
 class OpenVinoEngine:
@@ -47,10 +20,9 @@ class OpenVinoEngine:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._requests: dict[int, _Request] = {}
-        self._running: list[_Choice] = []
-        self._cancelled: list[int] = []
-        self._ready: Events = []  # said at the next step
+        # Cancelling does no harm to a handle that has finished by itself.
+        self._requests = Requests(clock, lambda handle: handle.cancel())
+        self._running: list[Choice] = []
         self._handles = 1_000_000  # ids inside the pipeline; the ones below are those of the measurement
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
@@ -75,21 +47,19 @@ class OpenVinoEngine:
 
     def add(self, id: int, request: InferenceRequest) -> None:
         try:
-            self._add(id, request.work, request.id)
+            self._add(id, request)
         except InvalidInput as error:
-            self._refuse(id, error.message, error.param)
+            self._requests.refuse(id, error.message, error.param)
         except RuntimeError as error:  # a parameter that the pipeline's own checks do not like
-            self._refuse(id, f"The model cannot take this request: {pipelines.reason(error)}")
+            self._requests.refuse(id, f"The model cannot take this request: {pipelines.reason(error)}")
 
     def cancel(self, id: int) -> None:
-        if id in self._requests:
-            self._cancelled.append(id)
+        self._requests.cancel(id)
 
     def step(self) -> Step:
-        events, self._ready = self._ready, []
-        for id in self._cancelled:
-            self._end_early(id, events)
-        self._cancelled.clear()
+        events = self._requests.due()
+        if events:
+            self._running = [choice for choice in self._running if choice.handle is not None]
         if self._running:
             self._pipeline.step()
             ended = False
@@ -107,53 +77,31 @@ class OpenVinoEngine:
         scheduled = min(running, metrics.scheduled_requests)
         return Stats(running=scheduled, waiting=running - scheduled, kv_used=metrics.cache_usage / 100)
 
-    def _add(self, id: int, work: object, name: str) -> None:
-        if not isinstance(work, TextGeneration) or not isinstance(work.prompt, TokenPrompt):
-            raise InvalidInput("This model takes prepared text generation requests only.")
-        ids = work.prompt.ids
-        self._check(ids, work)
-        request = _Request(id, work, len(ids), self._clock())
+    def _add(self, id: int, request: InferenceRequest) -> None:
+        work, ids = read_work(request.work)
+        check_work(ids, work, room=min(self._exported.context, self._kv_tokens), vocab=self._exported.vocab)
+        begun = self._requests.begin(id, work, len(ids))
         tensor = pipelines.prompt_tensor(ids)
         try:
             for index in range(work.choices):
-                request.choices.append(self._open(request, index, work, tensor, name))
+                continuation = Continuation(self._vocabulary, work, ids, index, request.id)
+                begun.choices.append(self._open(begun, work, continuation, tensor))
         except RuntimeError:
-            for choice in request.choices:
+            for choice in begun.choices:
                 choice.handle.cancel()
             raise
-        self._requests[id] = request
-        self._running += request.choices
+        self._requests.keep(begun)
+        self._running += begun.choices
 
-    def _open(self, request: _Request, index: int, work: TextGeneration, tensor: Any, name: str) -> _Choice:
-        sampling = work.sampling
-        seed = (sampling.seed + index) % _SEEDS if sampling.do_sample and sampling.seed is not None else None
+    def _open(self, request: Request, work: TextGeneration, continuation: Continuation, tensor: Any) -> Choice:
+        index = len(request.choices)
+        seed = seed_of(work, index)
         config = pipelines.generation_config(work, self._vocabulary.eos, seed)
-        continuation = Continuation(self._vocabulary, work, _ids(work), index, name)
         self._handles += 1
         handle = self._pipeline.add_request(self._handles, tensor, config)
-        return _Choice(request, index, seed, continuation, handle)
+        return Choice(request, index, seed, continuation, handle)
 
-    def _check(self, ids: list[int], work: TextGeneration) -> None:
-        """What the pipeline would not refuse, but give up on in silence or fall over."""
-        room, context = work.max_new_tokens or 0, self._exported.context
-        if not ids:
-            raise InvalidInput("`inputs` cannot be empty", "inputs")
-        if room < 1:
-            raise InvalidInput("`max_new_tokens` must be strictly positive", "max_new_tokens")
-        if work.choices < 1:
-            raise InvalidInput("at least one choice must be asked for", "best_of")
-        if self._exported.vocab and not 0 <= min(ids) <= max(ids) < self._exported.vocab:
-            raise InvalidInput("the prompt has token ids that the model does not know", "inputs")
-        if len(ids) + room > min(context, self._kv_tokens):
-            raise InvalidInput(
-                f"`inputs` tokens + `max_new_tokens` must be <= {min(context, self._kv_tokens)}. "
-                f"Given: {len(ids)} `inputs` tokens and {room} `max_new_tokens`",
-                "max_new_tokens",
-            )
-        if work.grammar is not None:
-            check_shape(work.grammar)
-
-    def _collect(self, choice: _Choice, events: Events) -> bool:
+    def _collect(self, choice: Choice, events: Events) -> bool:
         """Events of what the pipeline has made for a choice in this step; whether the choice ended."""
         handle = choice.handle
         if handle is None:  # a sibling's failure has ended it in this very step
@@ -163,56 +111,16 @@ class OpenVinoEngine:
         output = next(iter(handle.read().values()), None)
         if output is None:
             return self._left(choice, events)
-        request, continuation = choice.request, choice.continuation
-        logprobs = output.generated_log_probs if request.with_logprobs else None
+        logprobs = output.generated_log_probs if choice.request.with_logprobs else None
         for position, id in enumerate(output.generated_ids):
-            events.append((request.id, continuation.take(id, logprobs[position] if logprobs else None)))
-            request.generated += 1
-            if continuation.calls:
-                events += [(request.id, call) for call in continuation.calls]
-                continuation.calls.clear()
-            if continuation.reason is not None:
-                self._finish(choice, continuation.reason, events, continuation.stop)
+            if self._requests.take(choice, id, logprobs[position] if logprobs else None, (), events):
                 return True
         return False
 
-    def _left(self, choice: _Choice, events: Events) -> bool:
+    def _left(self, choice: Choice, events: Events) -> bool:
         """The pipeline is done with a choice that did not end by what was read of it."""
         if choice.handle.get_status() == self._given_up:
-            request = self._requests.pop(choice.request.id)
-            for sibling in request.choices:
-                sibling.handle.cancel()
-                sibling.handle = None
-            events.append((request.id, Failed("generation", "The model ran out of memory for this request.")))
+            self._requests.fail(choice.request, "The model ran out of memory for this request.", events)
         else:
-            self._finish(choice, FinishReason.EOS, events)
+            self._requests.finish(choice, FinishReason.EOS, events)
         return True
-
-    def _finish(self, choice: _Choice, reason: FinishReason, events: Events, stop: str | None = None) -> None:
-        request = choice.request
-        choice.handle.cancel()  # no harm when it has finished by itself
-        choice.handle = None
-        request.choices.remove(choice)
-        events.append((request.id, Finish(choice.index, reason, choice.seed, stop)))
-        if not request.choices:
-            del self._requests[request.id]
-            events.append((request.id, self._done(request)))
-
-    def _end_early(self, id: int, events: Events) -> None:
-        request = self._requests.get(id)
-        if request is None:
-            return
-        for choice in tuple(request.choices):
-            self._finish(choice, FinishReason.CANCELLED, events)
-        self._running = [choice for choice in self._running if choice.handle is not None]
-
-    def _done(self, request: _Request) -> Done:
-        milliseconds = (self._clock() - request.began) * 1000
-        return Done(Usage(request.prompt_tokens, request.generated), Times(inference_ms=milliseconds))
-
-    def _refuse(self, id: int, message: str, param: str | None = None) -> None:
-        self._ready.append((id, Failed("invalid_input", message, param)))
-
-
-def _ids(work: TextGeneration) -> list[int]:
-    return work.prompt.ids if isinstance(work.prompt, TokenPrompt) else []

@@ -1,11 +1,13 @@
 """Names of engines, and what is known of each before it is loaded. Imports no engine until one is made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 import msgspec
 
+from pronto.core.model import Model
 from pronto.core.tasks import Task
 from pronto.engines.base import Engine
 
@@ -22,6 +24,9 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
     # Modules to have imported before its worker is forked. transformers and diffusers import lazily: name the parts.
     preload: tuple[str, ...] = ()
+    adapts: bool = False  # whether one loaded model serves all of its adapters, each request naming its own
+    installer: str | None = None  # the command that makes its interpreter; None: it runs on the gateway's own
+    environment: Mapping[str, str] = {}  # of its worker, which libraries read when they are imported
 
 
 # Always kept imported: what workers of the engines without heavy libraries need.
@@ -41,6 +46,18 @@ _HEAVY = frozenset({"torch", "transformers", "diffusers", "sentence_transformers
 
 
 _TORCH = ("torch", "transformers.models.auto.modeling_auto")
+# The core steps where it is called; threads are counted by OMP_NUM_THREADS and bound to no core; nothing is reported
+# to anybody, no plug-in is loaded, and what its processes say to each other stays on this machine.
+_VLLM = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_PLUGINS": "",
+    "DO_NOT_TRACK": "1",
+}
 _TEXT = frozenset({Task.TEXT_GENERATION})
 _SPEAKING = frozenset({Task.TEXT_TO_SPEECH, Task.TEXT_TO_AUDIO})
 _HEARING = frozenset({Task.AUTOMATIC_SPEECH_RECOGNITION, Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO})
@@ -138,6 +155,22 @@ ENTRIES = {
             target="pronto.engines.diffusers_export:ImageExportEngine",
             tasks=frozenset({Task.EXPORT}),
         ),
+        EngineEntry(
+            name="vllm",
+            target="pronto.engines.vllm_llm:VllmEngine",
+            tasks=_TEXT,
+            ignored=frozenset({"typical_p"}),
+            refused=frozenset({"watermark"}),
+            adapts=True,
+            installer="scripts/setup-vllm",
+            environment=_VLLM,
+        ),
+        EngineEntry(
+            name="vllm-grammar",
+            target="pronto.engines.vllm_grammar:GrammarEngine",
+            tasks=frozenset({Task.CHECK_GRAMMAR}),
+            installer="scripts/setup-vllm",
+        ),
         EngineEntry(name="prepare", target="pronto.engines.prepare:PrepareEngine", tasks=frozenset({Task.PREPARE})),
         EngineEntry(
             name="openvino-grammar",
@@ -172,6 +205,26 @@ def entry(name: str) -> EngineEntry:
 def is_heavy(preload: Sequence[str]) -> bool:
     """Whether one of these modules is a heavy library."""
     return any(name.partition(".")[0] in _HEAVY for name in preload)
+
+
+def interpreter(engine: str, model: Model) -> str | None:
+    """The Python of a worker with this engine for the model: jobs and probes do not all run where its own runs."""
+    own = ENTRIES.get(model.engine)
+    is_apart = own is not None and own.installer is not None
+    return None if is_apart and entry(engine).installer is None else model.settings.python
+
+
+def check_interpreter(model: Model) -> None:
+    """Raises ValueError with the command that helps, when the Python that the model's engine needs is not there."""
+    installer = ENTRIES[model.engine].installer if model.engine in ENTRIES else None
+    python = model.settings.python
+    if installer is None or (python is not None and Path(python).is_file()):
+        return
+    missing = "which is not here yet" if python is None else f"and there is no {python}"
+    raise ValueError(
+        f"The engine {model.engine} of {model.id} runs on a Python of its own, {missing}. `{installer}` makes one; "
+        "`python` of the catalog entry, or the setting `vllm_python`, names another."
+    )
 
 
 def make(name: str) -> Engine:

@@ -12,20 +12,29 @@ from pronto.fleet.replica import Tally
 class Attempt(Tally):
     """One request's stay with one worker. Passes what it counts on to the request's own tally."""
 
-    __slots__ = ("_over", "_unproven", "is_abandoned", "is_alone", "outer", "permit", "request")
+    __slots__ = ("_clock", "_over", "_unproven", "first_at", "is_abandoned", "is_alone", "outer", "permit", "request")
 
     def __init__(
-        self, request: InferenceRequest, outer: Tally, permit: Permit, over: "Callable[[Attempt], None]", *, proof: int
+        self,
+        request: InferenceRequest,
+        outer: Tally,
+        permit: Permit,
+        over: "Callable[[Attempt], None]",
+        *,
+        clock: Callable[[], float],
+        proof: int,
     ) -> None:
         """`proof`: events after which it has shown to be harmless; until then nobody else is with the worker."""
         super().__init__(outer.prompt_tokens)
         self.request, self.outer, self.permit, self._over = request, outer, permit, over
-        self._unproven = proof
+        self._clock, self._unproven = clock, proof
+        self.first_at = 0.0  # of its first event, by the clock
         self.is_alone = proof > 0
         self.is_abandoned = False  # nobody waits for its events
 
     def count(self, event: EngineEvent) -> None:
-        self.started = True
+        if not self.started:
+            self.started, self.first_at = True, self._clock()
         self.outer.count(event)
         if type(event) is Token:
             self.generated_tokens += 1

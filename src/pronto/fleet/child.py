@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-import pronto
+from pronto.fleet import abroad
 
 KEPT_LINES = 50
 KEPT_WIDTH = 400  # characters of a kept line
@@ -28,6 +28,10 @@ NETWORK = frozenset(
     {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
 )
+
+
+# Of one interpreter: another one would look in the wrong places.
+OWN = frozenset({"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"})
 
 
 def worker_environment(environment: Mapping[str, str], *, threads: int, has_network: bool) -> dict[str, str]:
@@ -138,14 +142,15 @@ class Child:
 
 def spawn(arguments: Sequence[str], descriptor: int, environment: dict[str, str], python: str | None = None) -> Child:
     """`python -m ...` with one descriptor of ours. `python` None: the gateway's own interpreter."""
+    command = [sys.executable, "-P", "-m", *arguments]
     if python is not None:
-        # Another interpreter has to find this package.
-        environment = environment | {"PYTHONPATH": str(Path(pronto.__file__).parents[1])}
+        environment = {name: value for name, value in environment.items() if name not in OWN}
+        command = [python, "-P", str(abroad.__file__), *arguments[1:]]
     output, theirs = os.pipe()
     try:
         # Spawned by the loop's own thread: PR_SET_PDEATHSIG watches the thread that spawned, not the process.
         popen = subprocess.Popen(
-            [python or sys.executable, "-P", "-m", *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=theirs,
             stderr=subprocess.STDOUT,

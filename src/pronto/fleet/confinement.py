@@ -3,17 +3,22 @@
 Standard library only. Each step but the first is best effort and says in a note when it could not be done.
 """
 
+import contextlib
 import ctypes
 import faulthandler
+import fcntl
 import os
 import resource
 import signal
+import socket
+import struct
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 OOM_SCORE = 500  # the kernel ends a worker before it ends the gateway
 
 NEEDS_NETWORK = frozenset({"pull"})  # engines
@@ -52,11 +57,19 @@ def leave_network(engine: str) -> list[str]:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(flags) != 0:
         return [f"the worker keeps its network: {os.strerror(ctypes.get_errno())}"]
+    _raise_loopback()
     if flags & CLONE_NEWUSER:
         _keep_identity(uid, gid)
         # A change of credentials may have cleared it.
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return []
+
+
+def _raise_loopback() -> None:
+    """Of the new network: it leads nowhere, but the parts of an engine (torch.distributed) talk over it."""
+    request = struct.pack("16sH14s", b"lo", IFF_UP, b"")
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCSIFFLAGS, request)
 
 
 def _keep_identity(uid: int, gid: int) -> None:

@@ -18,6 +18,7 @@ from pronto.core.request import InferenceRequest
 from pronto.engines.base import Capabilities, Device, Stats
 from pronto.fleet.admission import Admission, Permit
 from pronto.fleet.attempt import Attempt
+from pronto.fleet.measures import Measures
 from pronto.fleet.quarantine import PROVEN, Gate, Quarantine, digest_of
 from pronto.fleet.replica import EngineSpec, Health, Launcher, LoadFailed, Replica, Tally, WorkerDied
 from pronto.fleet.restarts import FIRST, Restarts
@@ -57,6 +58,7 @@ class Deployment:
         self.model: Model = spec.model
         self.compute = device.kind
         self.capabilities = Capabilities(slots=1)
+        self.measures = Measures()
         self.failure: ModelFailed | None = None
         self.last_used = clock()
         self._spec, self._launcher, self._device, self._terms, self._clock = spec, launcher, device, terms, clock
@@ -137,7 +139,7 @@ class Deployment:
             proof = self._look_up(request)
             for _ in range(ATTEMPTS):
                 await self._enter(is_alone=proof > 0)
-                attempt = Attempt(request, tally, permit, self._attempt_changed, proof=proof)
+                attempt = Attempt(request, tally, permit, self._attempt_changed, clock=self._clock, proof=proof)
                 assert self._replica is not None
                 try:
                     async with aclosing(self._replica.run(request, attempt)) as events:
@@ -179,6 +181,8 @@ class Deployment:
             attempt.is_alone = False
             self._gate.join()
             return
+        if attempt.outcome == "done":
+            self.measures.note(attempt.permit.granted, attempt.first_at, self._clock(), attempt.generated_tokens)
         if attempt.outcome == "died" and not self._is_stopping:
             # Before anybody leaves: nobody may walk in to a dead worker.
             self._gate.shut()

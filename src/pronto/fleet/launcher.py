@@ -50,6 +50,7 @@ class SubprocessLauncher:
     async def _spawn(self, spec: EngineSpec, device: Device) -> tuple[Child, socket.socket]:
         has_network = spec.engine in NEEDS_NETWORK
         environment = worker_environment(self._environment, threads=device.threads, has_network=has_network)
+        environment |= registry.entry(spec.engine).environment
         return await spawn_worker(spec.python, environment)
 
 

@@ -21,6 +21,9 @@ from pronto.fleet.estimates import Estimate, Estimates
 from pronto.fleet.journey import Journey
 from pronto.fleet.memory import Memory
 from pronto.fleet.replica import EngineSpec, Launcher, LoadFailed, Tally, WorkerDied
+from pronto.observe import logger
+
+log = logger("fleet")
 
 MIB = 2**20
 OVERHEAD = 256 * MIB  # bytes of a worker beside weights and KV cache
@@ -28,6 +31,7 @@ SMALL = 64 * MIB  # bytes of a worker without weights
 KV_GUESS = 1024 * MIB  # bytes, when the operator has named none
 WEIGHT_FACTOR = 1.3  # what weights take in memory, by what they take on disk
 QUANTISED_ABOVE = 1_000_000_000  # parameters; larger ones are kept in 8 bits
+GPU_PROCESS = 4096 * MIB  # bytes of main memory of a worker whose weights are on a GPU
 MAX_JOBS = 8  # pull, export and whatever repeats: more means that a job does not do what it says
 JOB_LIMIT = 12 * 3600.0  # seconds
 
@@ -88,6 +92,7 @@ class Loader:
 
     def survey(self, model: Model) -> tuple[list[tuple[str, Estimate]], int]:
         """The forecast, and bytes of memory without which the model cannot be loaded, as far as that is known."""
+        registry.check_interpreter(model)
         stages = [(job.stage, job.bytes) for job in self._library.jobs(model)]
         size = max((size for _, size in stages), default=0)
         exporter = registry.entry(model.engine).exporter if model.engine in registry.ENTRIES else None
@@ -119,7 +124,8 @@ class Loader:
         journey.enter("load", self._estimates.estimate("load", key, size), [], clock())
         least, wanted = self._needs(model, size)
         granted = await make_room(journey.key, least, wanted)
-        device = msgspec.structs.replace(self._host.device, memory_bytes=granted)
+        device = msgspec.structs.replace(self._host.device, kind=model.compute, memory_bytes=granted)
+        log.info("model is loaded", model=model.id, engine=model.engine, why=model.engine_reason, compute=model.compute)
         spec = EngineSpec(model=model, engine=model.engine, python=model.settings.python)
         deployment = Deployment(spec, self._launcher, device, self._terms, clock=clock, rng=rng)
         journey.making = deployment
@@ -139,6 +145,8 @@ class Loader:
             return measured, measured
         if not size:
             return SMALL, SMALL
+        if model.compute == "gpu":  # what it takes of the GPU, its engine checks itself
+            return GPU_PROCESS, GPU_PROCESS
         weights = int(size * WEIGHT_FACTOR) + OVERHEAD
         named = model.settings.kv_cache_mb
         if named is not None:
@@ -167,7 +175,8 @@ class Loader:
         request = InferenceRequest(
             id=f"{job.stage} {journey.model.id}", model=journey.model.id, task=task, work=job.work
         )
-        spec = EngineSpec(model=journey.model, engine=job.engine, python=journey.model.settings.python)
+        python = registry.interpreter(job.engine, journey.model)
+        spec = EngineSpec(model=journey.model, engine=job.engine, python=python)
         replica = await self._launcher.launch(spec, self._host.device)
         try:
             async with asyncio.timeout(JOB_LIMIT):

@@ -184,6 +184,8 @@ class Nursery:
         """A worker's process and our end of its socket. Raises OSError."""
         has_network = spec.engine in confinement.NEEDS_NETWORK
         environment = worker_environment(self._environment, threads=device.threads, has_network=has_network)
+        # What the engine's libraries read at their import.
+        environment |= registry.entry(spec.engine).environment
         preload = registry.entry(spec.engine).preload
         if spec.python is None and not has_network:
             nest = self._nest(preload)

@@ -220,7 +220,7 @@ class Preparation:
         key = model.exported or model.folder or model.id
         probe = self._probes.pop(key, None)
         if probe is None:
-            spec = EngineSpec(model=model, engine=engine, python=model.settings.python)
+            spec = EngineSpec(model=model, engine=engine, python=registry.interpreter(engine, model))
             probe = Workbench(self._launcher, spec, self._device, limit=self._grammar_timeout)
         self._probes[key] = probe
         if len(self._probes) > PROBES:

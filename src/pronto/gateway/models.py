@@ -43,6 +43,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     plan: str
     engine: str
+    engine_reason: str
+    compute: str
     state: State
     context: int | None
     size: str
@@ -104,6 +106,7 @@ class Models:
         if model.engine not in registry.ENTRIES:
             raise ModelFailed(model.id, f"this version of Pronto has no engine {model.engine!r} yet")
         deadline = self._clock() + min(options.timeout or self._load_timeout, self._load_timeout)
+        model = self._worker_of(model)
         return self._fleet.ready(model, wait=options.wait_for_model, load=options.load_model, deadline=deadline)
 
     async def load(self, name: str) -> ModelInfo:
@@ -137,6 +140,18 @@ class Models:
     def note_pins(self) -> None:
         """Take over from the catalog which models stay."""
         self._fleet.pin(model.id for model in self._catalog.list() if model.pin)
+
+    def served(self, model: Model, deployment: Deployment) -> Model:
+        """The model as it is loaded, with its files; one with an adapter may be served by its base's worker."""
+        return deployment.model if deployment.model.id == model.id else self.resolve(model.id)
+
+    def _worker_of(self, model: Model) -> Model:
+        """The model whose worker answers: the base, where the engine takes adapters as requests name them."""
+        if model.base is None or not registry.ENTRIES[model.engine].adapts:
+            return model
+        if model.adapter_folder is None:
+            raise ModelFailed(model.id, f"its adapter is not here yet. Please run `pronto models pull {model.id}`")
+        return self._locate(self._catalog.resolve(model.base, None))
 
     def task_of(self, name: str) -> Task:
         return self._catalog.resolve(name, None).task
@@ -185,7 +200,10 @@ class Models:
     def _state(self, model: Model) -> ModelState:
         if model.engine not in registry.ENTRIES:  # listed for later versions: that is no failure
             return ModelState(state=State.DESCRIBED)
-        return self._fleet.state(model)
+        state = self._fleet.state(model)
+        if model.adapter_folder is not None and registry.ENTRIES[model.engine].adapts:
+            return self._fleet.state(self._worker_of(model))
+        return state
 
     def _info(self, model: Model) -> ModelInfo:
         return self._shown(model, self._state(model))
@@ -198,6 +216,8 @@ class Models:
             task=model.task,
             plan=model.plan,
             engine=model.engine,
+            engine_reason=model.engine_reason,
+            compute=model.compute,
             state=state.state,
             context=context,
             size=model.size,

@@ -136,6 +136,7 @@ class Preparation:
             stop_ids=prepared.stop_ids,
             tool_style=prepared.tool_style,
             thinking=prepared.thinking,
+            adapter=model.adapter_folder if _adapts(model) else None,
         )
         tokens = len(prepared.ids) + IMAGE_COST * len(images)
         # How many tokens an image is, its engine knows; what they were in truth comes at the end.
@@ -202,6 +203,11 @@ def _as_it_is(request: InferenceRequest, work: TaskWork, rng: random.Random) -> 
 def has_files(model: Model) -> bool:
     """Whether the tokenizer's files are here; an engine without a tokenizer needs none."""
     return model.folder is not None or model.engine == "echo"
+
+
+def _adapts(model: Model) -> bool:
+    engine = registry.ENTRIES.get(model.engine)
+    return engine is not None and engine.adapts
 
 
 def _folder(model: Model) -> str:

@@ -20,6 +20,7 @@ from pronto.core.plan import Plan, Unit
 from pronto.core.request import InferenceRequest, Tokenize
 from pronto.fleet.replica import Tally
 from pronto.fleet.shares import Share
+from pronto.gateway.asker import Askers
 from pronto.gateway.cache import Cache, wants_cache
 from pronto.gateway.finding import Finding
 from pronto.gateway.limits import Hold, Limits, Used
@@ -52,7 +53,7 @@ class Gateway:
         self._rules, self._cache = stages.rules, stages.cache
         self._preparation, self._usage = stages.preparation, stages.usage
         self._tokenizing = Tokenizing(stages.models, stages.preparation, stages.usage, clock)
-        self._clock, self._rng = clock, rng
+        self._clock, self._rng, self._askers = clock, rng, Askers(rng.randbytes(32))
         self.finding = stages.finding
         self.is_accepting = True
 
@@ -101,6 +102,7 @@ class Gateway:
     ) -> AsyncGenerator[Event, None]:
         """From a request that no kept answer serves to its events; in the order that DESIGN §1 draws."""
         began = self._clock()
+        request = msgspec.structs.replace(request, asker=self._askers.of(caller, plan))
         prepared = await self._preparation.try_prepare(model, request, self._rng, plan.max_new_tokens)
         validation = self._clock() - began
         async with aclosing(self.models.ready(model, request.options)) as steps:
@@ -109,7 +111,8 @@ class Gateway:
                     yield step
                 else:
                     deployment = step
-        ready = prepared or await self._preparation.prepare(deployment.model, request, self._rng, plan.max_new_tokens)
+        model = self.models.served(model, deployment)
+        ready = prepared or await self._preparation.prepare(model, request, self._rng, plan.max_new_tokens)
         tally = Tally(ready.prompt_tokens, is_estimate=ready.expected is not None)
         tokens = await self.limits.take_tokens(caller, plan, _expected(ready))
         tally.on_close(lambda tally: tokens.settle(_used(tally)))

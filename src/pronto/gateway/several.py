@@ -8,7 +8,20 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from pronto.core.events import Done, Event, Finish, Started, Step, Times, Token, ToolCall, Usage, Waiting, unpacked
+from pronto.core.events import (
+    Done,
+    Event,
+    Finish,
+    Prefill,
+    Started,
+    Step,
+    Times,
+    Token,
+    ToolCall,
+    Usage,
+    Waiting,
+    unpacked,
+)
 from pronto.core.request import InferenceRequest, TextGeneration
 
 AT_ONCE = 8  # prompts of one request in work together, so that it does not fill every slot alone
@@ -29,7 +42,7 @@ class Merge:
     def take(self, event: Event, shift: int) -> Event | None:
         """The event as it stands in the whole answer; None for one that has no place there."""
         match event:
-            case Token() | ToolCall() | Finish():
+            case Token() | ToolCall() | Finish() | Prefill():
                 return _shifted(event, shift) if shift else event
             case Started() if not self._is_begun:
                 self._is_begun = True
@@ -111,12 +124,14 @@ def _shifts(requests: Sequence[InferenceRequest]) -> list[int]:
     return shifts
 
 
-def _shifted(event: Token | ToolCall | Finish, shift: int) -> Event:
+def _shifted(event: Token | ToolCall | Finish | Prefill, shift: int) -> Event:
     choice = event.choice + shift
     match event:
         case Token():
             return Token(choice, event.id, event.text, event.logprob, event.special, event.top, event.part)
         case ToolCall():
             return ToolCall(choice, event.index, event.id, event.name, event.arguments_delta)
+        case Prefill():
+            return Prefill(choice, event.tokens)
         case Finish():
             return Finish(choice, event.reason, event.seed, event.stop)

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 
-from pronto.core.events import Done, Event, Finish, FinishReason, Started, Token, ToolCall
+from pronto.core.events import Done, Event, Finish, FinishReason, Prefill, PromptToken, Started, Token, ToolCall
 
 
 class Choice:
     """One continuation as it stands so far."""
 
-    __slots__ = ("reason", "seed", "tokens")
+    __slots__ = ("prefill", "reason", "seed", "tokens")
 
     def __init__(self) -> None:
         self.tokens: list[Token] = []
+        self.prefill: tuple[PromptToken, ...] = ()  # of the first choice of a prompt alone
         self.reason: FinishReason | None = None
         self.seed: int | None = None
 
@@ -67,6 +68,8 @@ class Fold:
             self.started = event
         elif isinstance(event, Done):
             self.done = event
+        elif isinstance(event, Prefill):
+            self.choice(event.choice).prefill = event.tokens
         elif isinstance(event, ToolCall):
             self.tool_calls.append(event)
 

@@ -41,6 +41,14 @@ class TokenBody(msgspec.Struct, frozen=True):
     special: bool
 
 
+class PrefillBody(msgspec.Struct, frozen=True):
+    """One token of the prompt; null for the first, which follows nothing."""
+
+    id: int
+    text: str
+    logprob: float | None
+
+
 class ChoiceBody(msgspec.Struct, frozen=True):
     """A continuation that lost against the best one."""
 
@@ -48,7 +56,7 @@ class ChoiceBody(msgspec.Struct, frozen=True):
     finish_reason: str
     generated_tokens: int
     seed: int | None
-    prefill: list[TokenBody]
+    prefill: list[PrefillBody]
     tokens: list[TokenBody]
     top_tokens: list[list[TokenBody]] | UnsetType = UNSET
 
@@ -59,7 +67,7 @@ class DetailsBody(msgspec.Struct, frozen=True):
     finish_reason: str
     generated_tokens: int
     seed: int | None
-    prefill: list[TokenBody]
+    prefill: list[PrefillBody]
     tokens: list[TokenBody]
     best_of_sequences: list[ChoiceBody] | UnsetType = UNSET
     top_tokens: list[list[TokenBody]] | UnsetType = UNSET
@@ -266,21 +274,24 @@ def _ascii(text: str) -> bytes:
 
 
 def _details(best: Choice, losers: list[Choice], prefix: str) -> DetailsBody:
+    # It comes with the first choice of a prompt, whichever is the best.
+    read = next((choice.prefill for choice in (best, *losers) if choice.prefill), ())
+    prefill = [PrefillBody(token.id, token.text, token.logprob) for token in read]
     return DetailsBody(
         _reason(best),
         len(best.tokens),
         best.seed,
-        [],
+        prefill,
         [_token(token) for token in best.tokens],
-        [_loser(choice, prefix) for choice in losers] if losers else UNSET,
+        [_loser(choice, prefix, prefill) for choice in losers] if losers else UNSET,
         _all_tops(best),
     )
 
 
-def _loser(choice: Choice, prefix: str) -> ChoiceBody:
+def _loser(choice: Choice, prefix: str, prefill: list[PrefillBody]) -> ChoiceBody:
     tokens = [_token(token) for token in choice.tokens]
     return ChoiceBody(
-        prefix + choice.text, _reason(choice), len(choice.tokens), choice.seed, [], tokens, _all_tops(choice)
+        prefix + choice.text, _reason(choice), len(choice.tokens), choice.seed, prefill, tokens, _all_tops(choice)
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pronto.core.events import FinishReason, Token, ToolCall
+from pronto.core.events import FinishReason, Token, ToolCall, TopToken
 from pronto.core.request import TextGeneration
 from pronto.engines.text.answer import sorter_of
 from pronto.engines.text.detokenize import Detokenizer
@@ -68,8 +68,8 @@ class Continuation:
         """The stop string that ended it."""
         return self._stops.matched if self._stops is not None and self.reason is FinishReason.STOP else None
 
-    def take(self, id: int, logprob: float | None) -> Token:
-        """The event of one id.
+    def take(self, id: int, logprob: float | None, top: tuple[TopToken, ...] = ()) -> Token:
+        """The event of one id; `top` are the likeliest ones at its place.
 
         Of several reasons to end, a whole JSON value that was asked for comes first, then the length, the end token,
         and a stop string.
@@ -92,8 +92,8 @@ class Continuation:
             text, part = self._sorter.take(text, is_last=self.reason is not None)
         # An end token that finds text held back carries it as an ordinary token does, so that nothing is lost.
         if special and not text:
-            return Token(self._choice, id, self._literal(id), logprob, True)
-        return Token(self._choice, id, text, logprob, False, (), part)
+            return Token(self._choice, id, self._literal(id), logprob, True, top)
+        return Token(self._choice, id, text, logprob, False, top, part)
 
     def _say(self, id: int) -> str:
         """A special token that structures the answer, as text, behind what was still incomplete before it."""

@@ -49,6 +49,14 @@ class Detokenizer:
         ids = (self._tokenizer.token_to_id(text) for text in texts)
         return frozenset(id for id in ids if id is not None)
 
+    def alone(self, id: int) -> str:
+        """The text of a token without those before it; bytes that are no whole character read as U+FFFD."""
+        if id in self.special:
+            return self.literal(id)
+        if self._table is not None:
+            return self._table[id].decode("utf-8", "replace") if id < len(self._table) else ""
+        return str(self._tokenizer.decode([id], skip_special_tokens=False))
+
     def literal(self, id: int) -> str:
         """How a token is written in the vocabulary."""
         return self.spelling.get(id) or self._tokenizer.id_to_token(id) or ""

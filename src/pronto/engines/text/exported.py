@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from pronto.core.kv import kv_values
 from pronto.engines.text import manifest
 from pronto.engines.text.continuation import Vocabulary
 from pronto.engines.text.detokenize import Detokenizer
@@ -37,7 +38,7 @@ def read_exported(exported: str | None, context: int | None) -> ExportedText:
         parameters=origin.parameters,
         weight_bytes=sum(path.stat().st_size for path in folder.glob("openvino_model.*")),
         weights=origin.weights,
-        kv_values=_kv_values(config),
+        kv_values=kv_values(config),
         vocab=int(config.get("vocab_size") or 0),
     )
 
@@ -54,9 +55,3 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 def _ids(config: dict[str, Any]) -> list[int]:
     value = config.get("eos_token_id")
     return [id for id in (value if isinstance(value, list) else [value]) if isinstance(id, int)]
-
-
-def _kv_values(config: dict[str, Any]) -> int:
-    heads = int(config.get("num_attention_heads") or 1)
-    head = int(config.get("head_dim") or int(config.get("hidden_size") or 0) // heads)
-    return 2 * int(config.get("num_hidden_layers") or 0) * int(config.get("num_key_value_heads") or heads) * head

@@ -33,6 +33,8 @@ class InfoBody(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     sha: str | None
     docker_label: str | None
+    engine: str  # Pronto's own, from here on
+    engine_reason: str
 
 
 class TgiDialect:
