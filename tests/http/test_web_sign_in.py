@@ -1,5 +1,6 @@
 """Signing in and out, joining, forgotten passwords and invitations, as people do it in a browser."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -184,6 +185,17 @@ async def test_an_invitation_works_once_and_gives_what_it_says(tmp_path: Path) -
             assert (await web.browser().get(f"/join/{bad}")).status_code == 404
         password = await web.rooms.people.links.for_password(account, "operator")
         assert (await web.browser().get(f"/join/{password}")).status_code == 404, "a link is for one thing"
+
+
+async def test_of_two_at_the_same_moment_one_gets_in(web: Web) -> None:
+    code = await web.rooms.people.links.make(Offer(kind=LinkKind.JOIN, made_by="operator", plan="pro"))
+    browsers = [web.browser() for _ in range(5)]
+    for browser in browsers:
+        await browser.get(f"/join/{code}")
+    joins = [one.post(f"/join/{code}", {"name": f"n{at}", "password": GOOD}) for at, one in enumerate(browsers)]
+    statuses = sorted(answer.status_code for answer in await asyncio.gather(*joins))
+    assert statuses == [303, 404, 404, 404, 404]
+    assert len(await web.store.accounts.list()) == 1
 
 
 async def test_an_invitation_into_an_organisation(web: Web) -> None:
