@@ -21,6 +21,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
+    overhead_bytes: int = 256 * 2**20  # of its worker, beside weights and KV cache
     adapts: bool = False  # whether one loaded model serves all of its adapters, each request naming its own
     installer: str | None = None  # the command that makes its interpreter; None: it runs on the gateway's own
     environment: Mapping[str, str] = {}  # of its worker, which libraries read when they are imported
@@ -64,6 +65,7 @@ ENTRIES = {
             tasks=_TEXT,
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"watermark"}),
+            overhead_bytes=1200 * 2**20,
             adapts=True,
             installer="scripts/setup-vllm",
             environment=_VLLM,

@@ -36,8 +36,6 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     plan: str
     engine: str
-    engine_reason: str
-    compute: str
     state: State
     context: int | None
     size: str
@@ -49,6 +47,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     loaded: bool
     chats: bool = False  # by the model's files; guessed from its name where they are not here
     infills: bool = False
+    engine_reason: str = ""
+    compute: str = "cpu"
     aliases: tuple[str, ...] = ()
     estimated_time: float | None = None  # seconds until it is loaded, while it is not
     progress: float | None = None
