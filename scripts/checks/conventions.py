@@ -24,12 +24,24 @@ MAX_DOCSTRING_LINES = 4
 # (rule, path) -> why this one may.
 EXEMPT = {
     ("docstring", "src/pronto/core/errors.py"): "it draws the tree of errors",
+    ("environment", "src/pronto/fleet/fork_server.py"): "it gives a forked worker the environment that it was sent",
 }
 
 VAGUE_NAMES = re.compile(r"^_?(utils?|helpers?|managers?|services?|commons?|misc|stuff)$")
 HEAVY = frozenset(
     {"accelerate", "diffusers", "huggingface_hub", "nncf", "openvino", "openvino_genai", "openvino_tokenizers"}
-    | {"optimum", "sentence_transformers", "soundfile", "torch", "torchvision", "transformers", "vllm"}
+    | {
+        "optimum",
+        "pandas",
+        "sentence_transformers",
+        "skops",
+        "sklearn",
+        "soundfile",
+        "torch",
+        "torchvision",
+        "transformers",
+        "vllm",
+    }
 )
 UNSAFE_MODULES = frozenset({"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"})
 SQL = re.compile(r"\b(SELECT\s|INSERT\s+(OR\s+\w+\s+)?INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|ALTER\s+TABLE\s)")

@@ -15,39 +15,58 @@ import psutil
 
 from pronto.accounts.authenticator import Authenticator
 from pronto.accounts.device_login import DeviceLogins
+from pronto.accounts.mail import Mail
+from pronto.accounts.people import People
 from pronto.accounts.plans import Plans
+from pronto.accounts.sessions import Sessions
+from pronto.accounts.sso import Sso
+from pronto.accounts.sso_people import SsoPeople
+from pronto.accounts.stripe_billing import StripeBilling
 from pronto.catalog.catalog import Catalog
+from pronto.catalog.demand import Allowance, Demand
 from pronto.catalog.engine_choice import look_around
+from pronto.catalog.hub import Hub
 from pronto.catalog.library import Library
 from pronto.core.clock import SteadyClock
 from pronto.core.errors import ProntoError, StorageFailed
+from pronto.core.model import State
 from pronto.core.request import Options
+from pronto.edge import openapi
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
 from pronto.edge.login_desk import LoginDesk
+from pronto.edge.media_input import uploads_folder
 from pronto.edge.metrics import Metrics
+from pronto.edge.model_desk import ModelDesk
 from pronto.edge.ports import Rooms
+from pronto.edge.spool import empty
+from pronto.engines import registry
 from pronto.engines.base import Device
 from pronto.fleet.estimates import Estimates
 from pronto.fleet.fleet import Fleet, Host
 from pronto.fleet.launcher import SubprocessLauncher
+from pronto.fleet.nursery import Nursery
 from pronto.fleet.preparation import Preparation as PreparationWorkers
 from pronto.fleet.replica import LoadFailed
 from pronto.gateway.cache import Cache
 from pronto.gateway.conversation import Conversations
+from pronto.gateway.finding import Finding
 from pronto.gateway.history import History
 from pronto.gateway.limits import Limits
 from pronto.gateway.models import Models
+from pronto.gateway.operations import Operations
 from pronto.gateway.prepare import Preparation
 from pronto.gateway.rules import Rules
 from pronto.gateway.serve import Gateway, Stages
 from pronto.gateway.usage import Usage
 from pronto.observe import logger
-from pronto.settings import Settings
+from pronto.settings import Settings, environment
 from pronto.shared.counters import MemoryCounters
 from pronto.shared.memory import MemoryBlobs
 from pronto.store.base import Store
 from pronto.store.database import open_store
+from pronto.web import ports as web
+from pronto.web.site import Site
 
 log = logger("app")
 
@@ -56,6 +75,7 @@ FLUSH_EVERY = 30.0  # seconds between writes of `last used`
 TIDY_EVERY = 60.0  # seconds between looks for kept conversations that have expired or are too many
 DRAIN_POLL = 0.02  # seconds
 DAY_US = 86_400_000_000  # microseconds
+WARM_AFTER = 1.0  # seconds after the start
 MEMORY_SHARE = 0.8  # of what is free at start, for models
 
 
@@ -88,6 +108,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Fleet
     preparing: PreparationWorkers
     library: Library
+    nursery: Nursery
 
 
 @asynccontextmanager
@@ -97,6 +118,10 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
     Raises ValueError and StorageFailed with a sentence for the operator.
     """
     async with AsyncExitStack() as stack:
+        empty(uploads_folder(settings))
+        machine = build_machine(settings)
+        stack.push_async_callback(machine.nursery.stop)
+        machine.nursery.begin()  # it imports while the rest is built
         store = await open_store(settings.data_dir)
         stack.push_async_callback(store.close)
         orphaned = await store.ledger.reap()
@@ -106,11 +131,12 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
         authenticator = Authenticator(store, clock=time.time, allow_anonymous=settings.allow_anonymous)
         stack.push_async_callback(authenticator.flush)
         catalog = Catalog(settings.data_dir, present=look_around(settings.vllm_python))
-        machine = build_machine(settings)
         stack.push_async_callback(machine.preparing.stop)
         stack.push_async_callback(machine.fleet.stop)
         logins = DeviceLogins(time.monotonic)
         gateway = _build_gateway(settings, store, catalog, machine, authenticator, plans)
+        if gateway.finding is not None:
+            stack.push_async_callback(gateway.finding.stop)
         app = App(
             settings=settings,
             store=store,
@@ -132,12 +158,39 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                     plans=plans,
                     store=store,
                     settings=settings,
-                    metrics=_metrics(machine.fleet, gateway),
+                    metrics=_metrics(machine, gateway),
                 )
             ),
         )
+        mail = Mail(settings)
+        site = app.http.site = _site(app, mail)
         await _begin(app, machine, stack)
+        for work in (mail.run(), asyncio.to_thread(site.view.warm_up)):
+            _keep(asyncio.create_task(work), stack)
         yield app
+
+
+def _site(app: App, mail: Mail) -> Site:
+    settings = app.settings
+    return Site(
+        web.Rooms(
+            models=app.gateway.models,
+            operations=Operations(app.gateway.models, app.fleet, settings.data_dir),
+            limits=app.gateway.limits,
+            authenticator=app.authenticator,
+            logins=app.logins,
+            plans=app.plans,
+            people=People(app.store, app.plans, now=time.time, clock=time.monotonic),
+            mail=mail,
+            billing=StripeBilling(settings, app.store, app.plans),
+            sso=Sso(settings.sso, time.monotonic),
+            sso_people=SsoPeople(app.store, app.plans, time.time),
+            sessions=Sessions(app.store, time.time, idle=settings.session_idle, lifetime=settings.session_lifetime),
+            store=app.store,
+            settings=settings,
+            openapi=openapi.document(),
+        )
+    )
 
 
 def build_machine(settings: Settings) -> Machine:
@@ -145,8 +198,9 @@ def build_machine(settings: Settings) -> Machine:
     threads = settings.threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
     memory = settings.memory_mb * 2**20 if settings.memory_mb else int(psutil.virtual_memory().available * MEMORY_SHARE)
     device = Device(kind="cpu", threads=threads, memory_bytes=memory)
+    nursery = Nursery(environment(), threads=threads, heavy_bytes=settings.warm_mb * 2**20)
     launcher = SubprocessLauncher(
-        settings.data_dir / "run", hang_s=settings.worker_hang, step_limit_s=settings.worker_step_limit
+        settings.data_dir / "run", hang_s=settings.worker_hang, step_limit_s=settings.worker_step_limit, nursery=nursery
     )
     library = Library(
         settings.data_dir, disk_mb=settings.disk_mb, endpoint=settings.hub_endpoint, token=settings.hub_token
@@ -164,6 +218,7 @@ def build_machine(settings: Settings) -> Machine:
             launcher, Device(threads=1), timeout=settings.prepare_timeout, grammar_timeout=settings.grammar_timeout
         ),
         library=library,
+        nursery=nursery,
     )
 
 
@@ -176,6 +231,7 @@ def _build_gateway(
     plans: Plans,
 ) -> Gateway:
     blobs = MemoryBlobs(max_bytes=settings.cache_mb * 2**20, clock=time.monotonic)
+    demand = _demand(settings, catalog)
     models = Models(
         catalog,
         machine.fleet,
@@ -184,21 +240,25 @@ def _build_gateway(
         load_timeout=settings.load_timeout,
         clock=time.monotonic,
     )
+    models.demand = demand
+    rules = Rules(
+        plan_of=lambda caller: plans.of(caller.plan, caller.limits or ""),
+        level_of=plans.level_of,
+        still_valid=authenticator.still_valid,
+        queue_timeout=settings.queue_timeout,
+    )
+    limits = Limits(
+        MemoryCounters(),
+        History(store.ledger),
+        SteadyClock(),
+        per_tenant=settings.account_concurrency,
+        total=settings.max_concurrent_requests,
+    )
     stages = Stages(
         models=models,
-        rules=Rules(
-            plan_of=lambda caller: plans.of(caller.plan, caller.limits or ""),
-            level_of=plans.level_of,
-            still_valid=authenticator.still_valid,
-            queue_timeout=settings.queue_timeout,
-        ),
-        limits=Limits(
-            MemoryCounters(),
-            History(store.ledger),
-            SteadyClock(),
-            per_tenant=settings.account_concurrency,
-            total=settings.max_concurrent_requests,
-        ),
+        rules=rules,
+        limits=limits,
+        finding=Finding(models, rules, limits, demand) if demand is not None else None,
         cache=Cache(blobs, ttl=settings.cache_ttl, secret=secrets.token_bytes(32), now=time.time),
         preparation=Preparation(machine.preparing, max_new_tokens=settings.max_new_tokens),
         usage=Usage(store.ledger, lambda: time.time_ns() // 1000),
@@ -206,17 +266,28 @@ def _build_gateway(
     return Gateway(stages, clock=time.monotonic, rng=random.SystemRandom())
 
 
+def _demand(settings: Settings, catalog: Catalog) -> Demand | None:
+    if not settings.hub_allow:
+        return None
+    allowance = Allowance(
+        patterns=settings.hub_allow, max_bytes=settings.hub_allow_mb * 1_000_000, plan=settings.hub_allow_plan
+    )
+    return Demand(catalog, Hub(settings.hub_endpoint, settings.hub_token), allowance, time.monotonic)
+
+
 def _conversations(settings: Settings, store: Store) -> Conversations:
     account_bytes = settings.account_conversations_mb * 2**20
     return Conversations(store.conversations, ttl=settings.conversation_ttl, account_bytes=account_bytes, now=time.time)
 
 
-def _metrics(fleet: Fleet, gateway: Gateway) -> Metrics:
-    metrics = Metrics()
+def _metrics(machine: Machine, gateway: Gateway) -> Metrics:
+    metrics, fleet = Metrics(), machine.fleet
     metrics.gauge("tgi_queue_size", "Requests that wait for a slot.", lambda: sum(d.waiting for d in fleet.loaded()))
     metrics.gauge("tgi_batch_current_size", "Requests in engines.", lambda: sum(d.running for d in fleet.loaded()))
     metrics.gauge("pronto_requests_in_work", "Requests from entry to last event.", lambda: gateway.limits.in_work)
     metrics.gauge("pronto_models_loaded", "Models that answer at once.", lambda: len(fleet.loaded()))
+    metrics.gauge("pronto_model_memory_bytes", "Memory that models hold, measured.", lambda: fleet.memory_used)
+    metrics.gauge("pronto_warm_bytes", "Memory of libraries kept ready for new workers.", lambda: machine.nursery.bytes)
     metrics.engines(fleet.loaded)
     metrics.gauge(
         "pronto_kv_cache_used",
@@ -228,11 +299,13 @@ def _metrics(fleet: Fleet, gateway: Gateway) -> Metrics:
 
 async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
     """Start what goes on beside the requests."""
+    app.gateway.models.note_pins()
     control = ControlServer(
         app.settings.data_dir,
         {
             "ping": lambda _: _answer({"pid": os.getpid()}),
             "models": lambda _: _answer({"models": app.gateway.models.list()}),
+            **ModelDesk(app.gateway.models, app.store.audit).handlers(),
             **LoginDesk(app.logins, app.store.accounts, app.store.audit).handlers(),
         },
     )
@@ -243,6 +316,7 @@ async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
         _every(FLUSH_EVERY, app.authenticator.flush),
         _every(TIDY_EVERY, lambda: _tidy(app)),
         _start_preparation(machine.preparing),
+        _warm_up(app, machine),
         *(_preload(app, model.id) for model in app.catalog.list() if model.preload),
     ):
         _keep(asyncio.create_task(work), stack)
@@ -260,7 +334,8 @@ async def _see_changes(app: App) -> None:
             if await app.store.changed():
                 app.authenticator.forget()
             app.plans.reload_if_changed()
-            app.catalog.reload_if_changed()
+            if app.catalog.reload_if_changed():
+                app.gateway.models.note_pins()
         except Exception as error:
             log.error("changes cannot be looked for", reason=str(error))
             await asyncio.sleep(1.0)
@@ -278,6 +353,8 @@ async def _tidy(app: App) -> None:
         await app.store.conversations.tidy(time.time(), most_bytes=app.settings.conversations_mb * 2**20)
         if days := app.settings.ledger_retention_days:
             await app.store.ledger.forget(time.time_ns() // 1000 - days * DAY_US)
+        await app.store.sign_ins.tidy(time.time())
+        await app.store.links.tidy(time.time())
         await app.store.answers.tidy(time.time(), most_bytes=app.settings.answers_mb * 2**20)
 
 
@@ -286,6 +363,20 @@ async def _start_preparation(preparing: PreparationWorkers) -> None:
         await preparing.start()
     except (LoadFailed, ProntoError) as error:
         log.error("the preparation worker does not start", reason=str(error))
+
+
+async def _warm_up(app: App, machine: Machine) -> None:
+    """Import what the heavy engines of models that are on this disk need, once the server answers."""
+    await asyncio.sleep(WARM_AFTER)
+    here = (model for model in app.catalog.list() if model.engine in registry.ENTRIES)
+    modules = {
+        name
+        for model in here
+        if machine.library.state(model) is not State.DESCRIBED
+        for name in registry.entry(model.engine).preload
+    }
+    if registry.is_heavy(tuple(modules)):
+        machine.nursery.begin(sorted(modules))
 
 
 async def _preload(app: App, id: str) -> None:

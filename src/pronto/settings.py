@@ -7,12 +7,38 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
 def default_data_dir() -> Path:
     return Path("data")
+
+
+class SsoProvider(BaseModel):
+    """A provider of OpenID Connect that people may sign in with: a table `[[sso]]` of pronto.toml."""
+
+    model_config = {"extra": "forbid", "frozen": True}
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,40}$")  # in addresses: /sso/NAME/callback
+    title: str = ""  # on the button; unset: its name
+    issuer: str
+    client_id: str
+    client_secret: str
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    algorithms: tuple[Literal["RS256", "PS256", "ES256", "EdDSA"], ...] = ("RS256", "ES256", "EdDSA")
+    domains: tuple[str, ...] = ()  # of e-mail addresses that may sign in with this provider only
+    groups_claim: str = "groups"
+    groups: dict[str, str] = {}  # a group to `ORGANISATION` or `ORGANISATION:ROLE`
+    plans: dict[str, str] = {}  # a group to a plan; who is in none of them is on the free one
+    administrators: tuple[str, ...] = ()  # groups
+
+    @field_validator("issuer")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://localhost:")):
+            raise ValueError("an issuer begins with https:// (or http://localhost: for a test)")
+        return value
 
 
 class Settings(BaseSettings):
@@ -34,6 +60,48 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         False, description="Serve requests without a token, on the free plan. Only on a loopback address."
     )
+    insecure_http: bool = Field(
+        False,
+        description="Let people sign in over plain http from other machines. For tests: passwords can be read then.",
+    )
+    session_idle: float = Field(
+        43_200.0,
+        gt=0,
+        description="Seconds without a page after which a browser is signed out; the default is 12 hours.",
+    )
+    session_lifetime: float = Field(
+        604_800.0, gt=0, description="Seconds after which a browser is signed out in any case; the default is 7 days."
+    )
+    sign_up: Literal["open", "invitation", "closed"] = Field(
+        "invitation",
+        description="Who may make an account: everybody (`open`), who has a link (`invitation`), or nobody (`closed`).",
+    )
+    smtp_host: str | None = Field(
+        None, description="Mail server for invitations and new passwords; unset: administrators hand links over."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the mail server is spoken to; `none` is for a server on this machine."
+    )
+    smtp_user: str | None = Field(None, description="Name at the mail server, if it wants one.")
+    smtp_password: str | None = Field(None, description="Password at the mail server.")
+    mail_from: str | None = Field(None, description="Address that mails come from; needed with `smtp_host`.")
+    plan_prices: dict[str, str] = Field(
+        {}, description='What plans cost, in words for the page: `{pro = "9 € a month"}`. Stripe has its own numbers.'
+    )
+    stripe_secret_key: str | None = Field(
+        None, description="Key of Stripe's API; unset: wishes for a plan go to the administrators."
+    )
+    stripe_webhook_secret: str | None = Field(
+        None, description="Secret of the webhook `/stripe/webhook` (`whsec_...`); needed with `stripe_secret_key`."
+    )
+    stripe_prices: dict[str, str] = Field(
+        {}, description='Plans that Stripe sells, and their prices there: `{pro = "price_..."}`.'
+    )
+    stripe_api: str = Field("https://api.stripe.com", description="Address of Stripe's API.")
+    sso: tuple[SsoProvider, ...] = Field(
+        (), description="Providers of OpenID Connect that people sign in with; see [sso.md](sso.md)."
+    )
     default_model: str | None = Field(
         None,
         description="Model of `/`, `/generate` and `/generate_stream`; unset: the only loadable one, if there is one.",
@@ -50,6 +118,18 @@ class Settings(BaseSettings):
     )
 
     max_body_kb: int = Field(2000, ge=1, description="Largest request body of text routes, in kilobytes.")
+    max_media_mb: int = Field(16, ge=1, description="Largest request body of tasks on images and sound, in megabytes.")
+    uploads_mb: int = Field(
+        1024,
+        ge=1,
+        description="Files of all requests in work that are too large for memory, on disk; more are refused.",
+    )
+    fetch_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts that files may be fetched from where a request names a URL, as `images.example.org` or "
+        "`*.example.org`; none: requests bring their files themselves.",
+    )
+    fetch_timeout: float = Field(10.0, gt=0, description="Seconds that fetching such a file may take.")
     max_connections: int = Field(4096, ge=16, description="Open connections; more are answered with 503.")
     header_timeout: float = Field(10.0, gt=0, description="Seconds a client has to send its request head.")
     body_timeout: float = Field(30.0, gt=0, description="Seconds a client has to send its request body.")
@@ -73,6 +153,12 @@ class Settings(BaseSettings):
     max_best_of: int = Field(4, ge=1, le=16, description="Most choices of one request.")
     max_stop_sequences: int = Field(4, ge=1, le=64, description="Most stop strings of one request.")
     max_client_batch_size: int = Field(32, ge=1, le=1024, description="Most prompts of one request.")
+    max_images: int = Field(4, ge=1, le=64, description="Most images that one request may make.")
+    max_image_side: int = Field(2048, ge=64, le=4096, description="Longest side of an image, in pixels.")
+    max_image_steps: int = Field(150, ge=1, le=1000, description="Most steps in which an image may be made.")
+    max_megapixel_steps: int = Field(
+        200, ge=1, description="Most of width x height x steps x images of one request, in millions."
+    )
     prepare_timeout: float = Field(2.0, gt=0, description="Seconds the preparation process has for one request.")
     grammar_timeout: float = Field(0.25, gt=0, description="Seconds a grammar may take to compile.")
 
@@ -114,6 +200,11 @@ class Settings(BaseSettings):
     idle_unload: float | None = Field(
         None, gt=0, description="Seconds after which an unused model is unloaded; unset: only when memory is needed."
     )
+    warm_mb: int = Field(
+        1024,
+        ge=0,
+        description="Most memory for libraries such as torch, kept imported for the next worker; 0: each imports them.",
+    )
     worker_hang: float = Field(
         10.0, gt=0, description="Seconds of silence without CPU use after which a busy worker is restarted."
     )
@@ -128,6 +219,13 @@ class Settings(BaseSettings):
 
     hub_endpoint: str = Field("https://huggingface.co", description="Address of the model Hub.")
     hub_token: str | None = Field(None, description="Token for gated repositories of the Hub.")
+    hub_allow: tuple[str, ...] = Field(
+        (),
+        description="Repositories of the Hub that are served when somebody asks for them, such as "
+        '`"sentence-transformers/*"`; none: only models of the catalog are.',
+    )
+    hub_allow_mb: int = Field(10_000, ge=1, description="Largest of such models: megabytes of the files to be fetched.")
+    hub_allow_plan: str = Field("free", description="Lowest plan that may use such models.")
 
     stop_grace: float = Field(
         0.0,
@@ -141,10 +239,27 @@ class Settings(BaseSettings):
     def _without_slash(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else value
 
+    @field_validator("hub_allow")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if pattern.count("/") != 1 or pattern.startswith("/"):
+                raise ValueError(f"{pattern!r} is not like `owner/name` or `owner/*`")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together: set both or none")
+        if len({provider.name for provider in self.sso}) != len(self.sso):
+            raise ValueError("two providers of sso have the same name")
+        if self.smtp_host and not self.mail_from:
+            raise ValueError("smtp_host needs mail_from: the address that mails come from")
+        if self.stripe_secret_key is not None:
+            if not self.stripe_secret_key or not self.stripe_webhook_secret:
+                raise ValueError("stripe_secret_key needs stripe_webhook_secret: else anybody could give out plans")
+            if not self.stripe_prices:
+                raise ValueError("stripe_secret_key needs stripe_prices: the plans that are sold")
         if self.allow_anonymous and self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("allow_anonymous works on a loopback address only: set host to 127.0.0.1, or make tokens")
         return self

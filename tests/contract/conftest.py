@@ -10,6 +10,9 @@ from pronto.engines import registry
 from tests.contract.engine_scenes import HERE, OWN_HEAD
 from tests.tiny_models import build_tiny_llama, exported_tiny_llama
 
+if "openvino" in HERE:  # vLLM's interpreter has not all that launchers need
+    from tests.contract.launchers import launcher, processes  # noqa: F401  because they are fixtures
+
 # vLLM reads its environment when it is imported. Of a worker, the launcher sets it.
 os.environ.update(registry.entry("vllm").environment)
 
@@ -29,6 +32,13 @@ def exported_llama(models_base: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def source_llama(models_base: Path) -> Path:
+    """The tiny Llama as it is published."""
+    folder = models_base / "tiny-llama"
+    return folder if folder.exists() else build_tiny_llama(folder)
+
+
+@pytest.fixture(scope="session")
 def published_llama(models_base: Path) -> Path:
     """A tiny Llama as it is published: what vLLM loads."""
     return build_tiny_llama(models_base / "published-llama", head=OWN_HEAD)
@@ -37,5 +47,5 @@ def published_llama(models_base: Path) -> Path:
 @pytest.fixture(scope="session")
 def files_of(request: pytest.FixtureRequest) -> Callable[[str], Path | None]:
     """What an engine of some name loads of the tiny Llama."""
-    fixtures = {"openvino": "exported_llama", "vllm": "published_llama"}
+    fixtures = {"openvino": "exported_llama", "vllm": "published_llama", "transformers": "source_llama"}
     return lambda name: request.getfixturevalue(fixtures[name]) if name in fixtures else None

@@ -26,11 +26,11 @@ from tests.contract.fleet_scenes import answer, ask, deployment_of, permit_of, s
 
 
 @pytest.fixture
-async def started(tmp_path: Path) -> AsyncGenerator[Callable, None]:
-    deployments = []
+async def started(processes: Callable[..., SubprocessLauncher]) -> AsyncGenerator[Callable, None]:
+    deployments, launcher = [], processes()
 
     async def start(name: str = "echo", **settings: object) -> Deployment:
-        deployment = deployment_of(SubprocessLauncher(tmp_path), name, **settings)
+        deployment = deployment_of(launcher, name, **settings)
         deployments.append(deployment)
         await deployment.start()
         return deployment

@@ -10,14 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pronto.core.errors import DeadlineExceeded, Draining, Loading, ModelFailed, Overloaded, ProntoError
+from pronto.core.errors import DeadlineExceeded, Draining, Forbidden, Loading, ModelFailed, Overloaded, ProntoError
 from pronto.core.events import Waiting
 from pronto.core.model import Model, State
 from pronto.core.request import Export
+from pronto.fleet import budget
 from pronto.fleet.deployment import Deployment
 from pronto.fleet.estimates import Estimates
 from pronto.fleet.fleet import Fleet
-from pronto.fleet.launcher import InProcessLauncher, SubprocessLauncher
+from pronto.fleet.launcher import SubprocessLauncher
 from pronto.fleet.loading import SMALL, Host, Job
 from pronto.fleet.replica import Launcher
 from tests.contract.fleet_scenes import DEVICE, answer, ask, descriptors, echo_model, permit_of, settles, text_of
@@ -64,11 +65,6 @@ def clock() -> Clock:
 @pytest.fixture
 def shelf() -> Shelf:
     return Shelf()
-
-
-@pytest.fixture(params=["in process", "subprocess"])
-def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
-    return InProcessLauncher() if request.param == "in process" else SubprocessLauncher(tmp_path)
 
 
 @pytest.fixture
@@ -193,7 +189,10 @@ async def test_the_least_recently_used_makes_room(open_fleet: Callable[..., Flee
         await answer(two, ask())
 
 
-async def test_a_busy_one_stays(open_fleet: Callable[..., Fleet], clock: Clock) -> None:
+async def test_a_busy_one_stays(
+    open_fleet: Callable[..., Fleet], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "ROOM_WAIT", 0.3)
     fleet = open_fleet(memory=SMALL)
     busy = await load(fleet, echo_model("one/echo"))
     permit = await permit_of(busy, ask())
@@ -208,8 +207,11 @@ async def test_a_busy_one_stays(open_fleet: Callable[..., Fleet], clock: Clock) 
 
 
 async def test_what_can_never_fit_says_so(open_fleet: Callable[..., Fleet]) -> None:
-    with pytest.raises(ModelFailed, match="memory_mb"):
-        await load(open_fleet(memory=SMALL - 1), echo_model())
+    fleet = open_fleet(memory=SMALL - 1)
+    with pytest.raises(Forbidden, match="memory_mb"):
+        await load(fleet, echo_model())
+    state = fleet.state(echo_model())
+    assert (state.state, "memory_mb" in (state.reason or "")) == (State.TOO_BIG, True)
 
 
 async def test_idle_models_are_unloaded_and_asked_ones_come_back(

@@ -43,11 +43,11 @@ def may_leave_the_network() -> bool:
 
 
 @pytest.fixture
-async def started(tmp_path: Path) -> AsyncGenerator[Callable, None]:
+async def started(processes: Callable[..., SubprocessLauncher]) -> AsyncGenerator[Callable, None]:
     replicas: list[SubprocessReplica] = []
 
     async def start(name: str = "echo", **limits: float) -> SubprocessReplica:
-        replica = await SubprocessLauncher(tmp_path, **limits).launch(echo_spec(name), DEVICE)  # type: ignore[arg-type]  # a test names what it needs
+        replica = await processes(**limits).launch(echo_spec(name), DEVICE)
         assert isinstance(replica, SubprocessReplica)
         replicas.append(replica)
         await replica.start()
@@ -72,8 +72,8 @@ async def test_a_killed_worker_is_noticed_at_once(started: Callable) -> None:
     assert not is_alive(replica.pid)
 
 
-async def test_a_worker_killed_while_it_loads_is_a_failed_load(tmp_path: Path) -> None:
-    replica = await SubprocessLauncher(tmp_path).launch(echo_spec("slow-load"), DEVICE)
+async def test_a_worker_killed_while_it_loads_is_a_failed_load(processes: Callable[..., SubprocessLauncher]) -> None:
+    replica = await processes().launch(echo_spec("slow-load"), DEVICE)
     assert isinstance(replica, SubprocessReplica)
     loading = asyncio.create_task(replica.start())
     assert await settles(lambda: replica.progress is not None)
@@ -84,9 +84,10 @@ async def test_a_worker_killed_while_it_loads_is_a_failed_load(tmp_path: Path) -
     await replica.stop()
 
 
-async def test_giving_up_a_start_ends_the_worker(tmp_path: Path) -> None:
+async def test_giving_up_a_start_ends_the_worker(processes: Callable[..., SubprocessLauncher]) -> None:
+    launcher = processes()
     before = descriptors()
-    replica = await SubprocessLauncher(tmp_path).launch(echo_spec("slow-load"), DEVICE)
+    replica = await launcher.launch(echo_spec("slow-load"), DEVICE)
     assert isinstance(replica, SubprocessReplica)
     loading = asyncio.create_task(replica.start())
     assert await settles(lambda: replica.progress is not None)
@@ -158,13 +159,15 @@ def test_only_a_download_may_find_its_way_out() -> None:
 
 
 ORPHANING = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 from pronto.fleet.launcher import SubprocessLauncher
+from pronto.fleet.nursery import Nursery
 from tests.contract.fleet_scenes import DEVICE, echo_spec
 
 async def main():
-    replica = await SubprocessLauncher(Path(sys.argv[1])).launch(echo_spec(), DEVICE)
+    nursery = Nursery(os.environ) if sys.argv[2] == "forked" else None
+    replica = await SubprocessLauncher(Path(sys.argv[1]), nursery=nursery).launch(echo_spec(), DEVICE)
     await replica.start()
     print("worker", replica.pid, flush=True)
     await asyncio.sleep(60)
@@ -173,12 +176,12 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture
-def orphaning(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(params=["spawned", "forked"])
+def orphaning(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has started a worker, as a gateway does, and says its number."""
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(
-        [sys.executable, "-c", ORPHANING, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", ORPHANING, str(tmp_path), request.param], cwd=root, stdout=subprocess.PIPE, text=True
     ) as gateway:
         yield gateway
         gateway.kill()

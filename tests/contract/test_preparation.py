@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
@@ -33,9 +33,10 @@ def worker(preparation: Preparation) -> int:
 
 
 @pytest.fixture
-async def preparation(tmp_path: Path) -> AsyncGenerator[Preparation, None]:
+async def preparation(processes: Callable[..., SubprocessLauncher]) -> AsyncGenerator[Preparation, None]:
+    launcher = processes()
     before, tasks = descriptors(), len(asyncio.all_tasks())
-    preparation = Preparation(SubprocessLauncher(tmp_path), DEVICE, timeout=0.5, grammar_timeout=0.25)
+    preparation = Preparation(launcher, DEVICE, timeout=0.5, grammar_timeout=0.25)
     yield preparation
     await preparation.stop()
     await preparation.stop()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,16 +10,10 @@ import pytest
 from pronto.core.errors import GenerationFailed, InvalidInput
 from pronto.core.events import Done, Event, Finish, FinishReason, Token
 from pronto.core.request import Sampling, TokenPrompt
-from pronto.fleet.launcher import InProcessLauncher, SubprocessLauncher
 from pronto.fleet.replica import Health, Launcher, LoadFailed, Replica, Tally, WorkerDied
 from tests.contract.fleet_scenes import DEVICE, ask, collect, echo_spec, settles, text_of
 
 Started = Callable[[str], "asyncio.Future[Replica]"]
-
-
-@pytest.fixture(params=["subprocess", "in process"])
-def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
-    return SubprocessLauncher(tmp_path) if request.param == "subprocess" else InProcessLauncher()
 
 
 @pytest.fixture

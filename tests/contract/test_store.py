@@ -245,7 +245,7 @@ async def test_the_migrations_make_the_schema_of_the_tables(tmp_path):
     from alembic.script import ScriptDirectory
 
     from pronto.store import migrations
-    from pronto.store.tables import metadata
+    from pronto.store.page_tables import metadata
 
     await (await open_store(tmp_path)).close()
     engine = sa.create_engine(f"sqlite:///{tmp_path / FILE_NAME}", poolclass=sa.NullPool)
@@ -273,7 +273,7 @@ def test_the_schema_is_one_that_postgres_takes():
     from sqlalchemy.dialects import postgresql
     from sqlalchemy.schema import CreateIndex, CreateTable
 
-    from pronto.store.tables import metadata
+    from pronto.store.page_tables import metadata
 
     for table in metadata.sorted_tables:
         assert f"CREATE TABLE {table.name}" in str(CreateTable(table).compile(dialect=postgresql.dialect()))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.seeing_house import open_seeing
 from tests.e2e.server import Server, make_account, run_cli
 from tests.tiny_models import build_tiny_llama
 
@@ -23,6 +24,13 @@ def add_models(data_dir: Path, tiny: Path) -> None:
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory):
     return build_tiny_llama(tmp_path_factory.mktemp("tiny") / "llama")
+
+
+@pytest.fixture(scope="session")
+def seeing(tmp_path_factory, tiny_llama):
+    running = open_seeing(tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("seeing"), tiny_llama)
+    yield running
+    assert running.stop() == 0
 
 
 @pytest.fixture(scope="session")

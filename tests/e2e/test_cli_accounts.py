@@ -297,7 +297,8 @@ def test_the_first_start_is_in_the_trail(pronto: Cli) -> None:
     made = asyncio.run(prepare_first_run(Settings(data_dir=pronto.data)))
     assert made.token is not None
     assert looks_valid(made.token)
-    assert pronto.actions() == [("account.add", "owner"), ("token.create", "owner")]
+    made_at_first = ["account.add", "account.admin", "token.create", "link.password"]
+    assert pronto.actions() == [(action, "owner") for action in made_at_first]
     (token,) = pronto.json("tokens", "list")
     assert (token["role"], token["name"], token["expires"]) == ("write", "first", None)
 

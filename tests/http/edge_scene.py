@@ -13,6 +13,7 @@ from pronto.accounts.device_login import DeviceLogins
 from pronto.accounts.plans import Plans
 from pronto.catalog.abilities import guess_chats
 from pronto.core.errors import (
+    Conflict,
     Draining,
     Forbidden,
     GenerationFailed,
@@ -94,6 +95,9 @@ class Source:
             "overloaded": lambda: Overloaded(retry_after=3),
             "loading": lambda: Loading("loading", estimated_time=20.0, guessed=True),
         }
+
+    async def find(self, caller: Caller, name: str) -> None:
+        """All models are there."""
 
     async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]:
         self.asked.append(request)
@@ -187,7 +191,10 @@ class Models:
             raise ModelNotFound(name)
         return Task.SUMMARIZATION if name == "summarizer" else Task.TEXT_GENERATION
 
-    def default(self) -> str:
+    def sees_images(self) -> bool:
+        return False
+
+    def default(self, task: Task | None = None) -> str:
         return "tiny"
 
     def describe(self, name: str) -> ModelInfo:
@@ -210,6 +217,19 @@ class Models:
 
     def list(self) -> list[ModelInfo]:
         return [self.describe("tiny")]
+
+    async def load(self, name: str) -> ModelInfo:
+        self.state = State.LOADING
+        return self.describe(name)
+
+    async def unload(self, name: str) -> bool:
+        if name == "busy":
+            raise Conflict("busy is answering requests, so it stays.", retry_after=5.0)
+        self.state = State.EXPORTED
+        return True
+
+    async def pin(self, name: str, *, is_pinned: bool) -> None:
+        self.describe(name)
 
 
 class Gatekeeper:

@@ -44,6 +44,9 @@ class House:
 
     def __init__(self, store: Store, client: httpx.AsyncClient, source: Watched, door: Authenticator) -> None:
         self.store, self.client, self.source, self.door = store, client, source, door
+        self.limits: Limits
+        self.settings: Settings
+        self.logins: DeviceLogins
         self.registry = Registry(store, Plans, actor=OPERATOR, now=time.time)
         self.issuing = Issuing(store, actor=OPERATOR, now=time.time, may_make_admins=True)
         self.secrets: list[str] = []
@@ -108,5 +111,7 @@ async def open_house(folder: Path, **overrides: object) -> AsyncIterator[House]:
     )
     transport = httpx.ASGITransport(app=build_app(rooms))  # type: ignore[arg-type]  # an ASGI application
     async with httpx.AsyncClient(transport=transport, base_url="http://server:8080") as client:
-        yield House(store, client, source, door)
+        house = House(store, client, source, door)
+        house.limits, house.settings, house.logins = rooms.limits, rooms.settings, rooms.logins
+        yield house
     await store.close()

@@ -51,7 +51,7 @@ async def others(house: House) -> dict[str, tuple[int, dict[str, str]]]:
 async def test_nobody_else_is_let_in_anywhere(house: House) -> None:
     people = await others(house)
     before = len(await house.store.audit.list(limit=1000))
-    assert len(ROUTES) == 16
+    assert len(ROUTES) == 20
     for route in ROUTES:
         path = route.path.replace("{id}", "owner")
         for who, (status, headers) in people.items():
@@ -321,3 +321,22 @@ async def test_no_answer_no_log_and_no_entry_holds_a_token_or_a_digest(
 def _forms(digest: bytes) -> tuple[str, ...]:
     """All that a digest can look like in JSON, in a log or in Python's own words."""
     return digest.hex(), base64.b64encode(digest).decode()[:40], repr(digest)[2:-1]
+
+
+async def test_models_are_loaded_unloaded_and_pinned(house: House) -> None:
+    admin = await house.admin()
+    states = {
+        "load": (202, "loading"),
+        "unload": (200, "exported"),
+        "pin": (200, "exported"),
+        "unpin": (200, "exported"),
+    }
+    for what, (status, state) in states.items():
+        answer = await house.client.post(f"/api/admin/models/demo/tiny/{what}", headers=admin)
+        assert (answer.status_code, answer.json()["state"]) == (status, state)
+        [entry, *_] = await house.store.audit.list(subject="demo/tiny")
+        assert (entry.actor, entry.action) == ("root", f"model.{what}")
+    missing = await house.client.post("/api/admin/models/no-such/load", headers=admin)
+    assert missing.status_code == 404
+    busy = await house.client.post("/api/admin/models/busy/unload", headers=admin)
+    assert (busy.status_code, busy.headers["retry-after"]) == (409, "5")

@@ -89,7 +89,6 @@ async def test_request_ids_are_fresh(client: httpx.AsyncClient) -> None:
         ("/models/loading", 503, "loading", "Model loading is currently loading"),
         ("/models/fails-late", 424, "generation", "Request failed during generation: the engine has died"),
         ("/models/stops-short", 500, "incomplete_generation", "Incomplete generation"),
-        ("/models/summarizer", 422, "validation", "Input validation error: The task summarization is not served"),
         ("/nothing", 404, "not_found", "There is nothing at /nothing."),
         ("/health", 405, "method_not_allowed", "/health does not take POST. It takes GET."),
     ],

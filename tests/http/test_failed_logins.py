@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
+from pronto.accounts.address_guard import AddressGuard
 from pronto.core.errors import RateLimited, Unauthenticated
 from pronto.core.identity import ANONYMOUS, Caller
-from pronto.edge.address_guard import AddressGuard
 from pronto.edge.guarded_logins import ADDRESS, GuardedLogins
 from tests.http.edge_scene import AUTH, CALLER, Source, build, running
 

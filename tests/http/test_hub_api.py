@@ -111,7 +111,13 @@ async def test_tasks_have_the_keys_of_both_clients(client: httpx.AsyncClient) ->
 
 @pytest.mark.parametrize(
     ("state", "loaded", "shown"),
-    [(State.LOADED, True, "Loaded"), (State.EXPORTED, False, "Loadable"), (State.FAILED, False, "error")],
+    [
+        (State.LOADED, True, "Loaded"),
+        (State.EXPORTED, False, "Loadable"),
+        (State.FAILED, False, "Failed"),
+        (State.LOADING, False, "Loading"),
+        (State.TOO_BIG, False, "TooBig"),
+    ],
 )
 async def test_the_status_of_a_model(
     client: httpx.AsyncClient, source: Source, state: State, loaded: bool, shown: str

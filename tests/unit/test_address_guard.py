@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pronto.edge.address_guard import AddressGuard, network
+from pronto.accounts.address_guard import AddressGuard, network
 
 
 class Clock:

@@ -156,10 +156,10 @@ def test_only_pickled_weights_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"architectures": ["BertForMaskedLM"], "model_type": "bert"}, "BertForMaskedLM"),
+        ({"architectures": ["SamModel"], "model_type": "sam"}, "SamModel"),
         (
-            {"architectures": ["LlamaForSequenceClassification"], "model_type": "llama"},
-            "LlamaForSequenceClassification",
+            {"architectures": ["LlamaForXVector"], "model_type": "llama"},
+            "LlamaForXVector",
         ),
         ({"model_type": "mystery"}, "mystery"),
     ],

@@ -6,7 +6,8 @@ import pytest
 
 from pronto.core.errors import MethodNotAllowed, NotFound
 from pronto.core.tasks import Task
-from pronto.edge.routes import TABLE, Routes
+from pronto.edge.matching import Routes
+from pronto.edge.routes import TABLE
 
 ROUTES = Routes()
 TEXT = Task.TEXT_GENERATION

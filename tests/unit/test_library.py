@@ -109,9 +109,11 @@ def test_a_pin_holds_for_its_repository_and_revision_only(tmp_path: Path) -> Non
 
 
 def test_what_cannot_run_is_said(tmp_path: Path) -> None:
-    library, catalog = Library(tmp_path), Catalog(_saved(tmp_path, tmp_path / "gone"))
-    with pytest.raises(ValueError, match="no engine 'bark' yet"):
-        library.jobs(catalog.get("suno/bark"))
+    data = _saved(tmp_path, tmp_path / "gone")
+    edit.save(data, Entry(id="of/tomorrow", engine="tomorrow", folder=str(tmp_path)))
+    library, catalog = Library(tmp_path), Catalog(data)
+    with pytest.raises(ValueError, match="no engine 'tomorrow' yet"):
+        library.jobs(catalog.get("of/tomorrow"))
     with pytest.raises(ValueError, match="is not there"):
         library.jobs(catalog.get("tiny/llama"))
     assert library.state(catalog.get("tiny/llama")) is State.DESCRIBED

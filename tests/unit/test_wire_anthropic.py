@@ -127,7 +127,22 @@ def test_a_shape_that_the_answer_must_have() -> None:
     assert json.loads(grammar.value) == schema
 
 
-IMAGE = [{"role": "user", "content": [{"type": "image", "source": {}}]}]
+def image(**source: str) -> dict[str, object]:
+    return {"type": "image", "source": source}
+
+
+IMAGE = [{"role": "user", "content": [image(type="file")]}]
+
+
+def test_images_stand_where_they_are_between_blocks_of_text() -> None:
+    inline = image(type="base64", media_type="image/png", data="AAAA")
+    far = image(type="url", url="https://example.org/a.png")
+    blocks = [inline, {"type": "text", "text": "what"}, far, {"type": "text", "text": "else"}]
+    prompt = work(messages=[{"role": "user", "content": blocks}]).prompt
+    assert isinstance(prompt, ChatPrompt)
+    (message,) = prompt.messages
+    assert message.content == "what\nelse"
+    assert [(picture.at, picture.media.url) for picture in message.pictures] == [(0, ""), (4, far["source"]["url"])]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +152,7 @@ IMAGE = [{"role": "user", "content": [{"type": "image", "source": {}}]}]
         ({"max_tokens": 0}, "max_tokens: must be greater than or equal to 1"),
         ({"max_tokens": 513}, "max_tokens: 513 > 512, which is the maximum"),
         ({"messages": []}, "messages: between 1"),
-        ({"messages": IMAGE}, "messages.0.content.0: is an image, but the models served here take text only"),
+        ({"messages": IMAGE}, "messages.0.content.0.source: must be of the type `base64`"),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages.0.role: must be `user` or `assistant`"),
         ({"messages": [{"role": "user", "content": [{"type": "odd"}]}]}, "a block of type 'odd' cannot stand here"),
         ({"temperature": 1.5}, "temperature: must be between 0 and 1"),

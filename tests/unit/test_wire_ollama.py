@@ -135,7 +135,8 @@ def test_formats() -> None:
     [
         (GENERATE, {"template": "x"}, "`template` is not supported. Please send the finished prompt"),
         (GENERATE, {"context": [1]}, "`context` is not supported. Please send the conversation to /api/chat"),
-        (GENERATE, {"images": ["a"]}, "take text only"),
+        (GENERATE, {"images": ["a"]}, "`images` is not a file in base64"),
+        (GENERATE, {"images": ["AAAA"], "raw": True}, "`images` needs the model's template"),
         (GENERATE, {"suffix": "a", "system": "b"}, "`system` cannot be used together with `suffix`"),
         (GENERATE, {"format": "xml"}, "`format` must be `json` or a JSON schema"),
         (GENERATE, {"prompt": 1}, "prompt: expected a string"),
@@ -147,8 +148,10 @@ def test_formats() -> None:
         (GENERATE, {"options": {"stop": list("abcde")}}, "`stop` takes up to 4 strings"),
         (GENERATE, {"options": {"repeat_penalty": 0}}, "`repeat_penalty` must be >="),
         (CHAT, {"messages": [{"role": "odd"}]}, "messages[0].role: must be one of"),
-        (CHAT, {"messages": [{"role": "user", "content": "a", "images": ["b"]}]}, "messages[0].images: the models"),
-        (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "takes text only"),
+        (CHAT, {"messages": [{"role": "user", "content": "a", "images": ["b"]}]}, "is not a file in base64"),
+        (CHAT, {"messages": [{"role": "system", "images": ["AAAA"]}]}, "only messages of the user"),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "without its `image_url`"),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "takes text only"),
         (CHAT, {"tools": [{"type": "odd", "function": {"name": "a"}}]}, "tools[0].type: must be `function`"),
     ],
 )
@@ -156,6 +159,21 @@ def test_what_is_refused(route: str, fields: dict[str, object], part: str) -> No
     with pytest.raises(InvalidInput) as caught:
         decode(route, **fields)
     assert part in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("route", "fields"),
+    [
+        (GENERATE, {"prompt": "what?", "images": ["AAAA", "BBBB"]}),
+        (CHAT, {"messages": [{"role": "user", "content": "what?", "images": ["AAAA", "BBBB"]}]}),
+    ],
+)
+def test_images_stand_before_the_text(route: str, fields: dict[str, object]) -> None:
+    prompt = work(route, **fields).prompt
+    assert isinstance(prompt, ChatPrompt)
+    (message,) = prompt.messages
+    assert (message.content, [picture.at for picture in message.pictures]) == ("what?", [0, 0])
+    assert [picture.media.size for picture in message.pictures] == [3, 3]
 
 
 def test_whole_answers() -> None:

@@ -112,12 +112,20 @@ def deep(levels: int) -> object:
     return {} if not levels else {"items": deep(levels - 1)}
 
 
+def image(url: str) -> dict[str, object]:
+    return {"type": "image_url", "image_url": {"url": url, "detail": "low"}}
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "words"),
     [
         ({"messages": []}, "messages", "at least one message"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages", "'wizard'"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "takes text only"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "without its `image_url`"),
+        ({"messages": [{"role": "user", "content": [image("ftp://x")]}]}, "messages", "no URL"),
+        ({"messages": [{"role": "user", "content": [image("data:image/png;base64,?")]}]}, "messages", "base64"),
+        ({"messages": [{"role": "user", "content": [image("data:image/png;base64,")]}]}, "messages", "is empty"),
+        ({"messages": [{"role": "system", "content": [image("data:;base64,AAAA")]}]}, "messages", "takes text only"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages", "takes text only"),
         ({"messages": "Hello"}, "messages", "expected a list"),
         ({"temperature": -3}, "temperature", ">= 0"),

@@ -10,7 +10,7 @@ import msgspec
 
 from pronto.accounts.tokens import digest, looks_valid
 from pronto.core.errors import Forbidden, StorageFailed, Unauthenticated
-from pronto.core.identity import ANONYMOUS, Caller, Role
+from pronto.core.identity import ANONYMOUS, INFERENCE_SCOPE, Caller, Role
 from pronto.store.base import Account, Store, Token
 
 TTL = 5.0  # seconds a known token is believed without a look at the store; `forget` ends it at once
@@ -19,6 +19,7 @@ MAX_KNOWN = 10_000  # tokens
 MAX_UNKNOWN = 10_000
 MAX_BILLS = 10_000  # pairs of a token and an organisation
 LONGEST_NAME = 96  # characters of an organisation's
+PAGES = 0  # the id of all tokens that pages' scripts use; the ledger names it, no row has it
 TOUCH_EVERY = 60.0  # seconds between two notes of a token's last use
 
 MISSING = "A token is needed: send it as `Authorization: Bearer hf_...`. Ask the operator of this server for one."
@@ -155,7 +156,7 @@ class Authenticator:
         """Ask the store, once for all who wait; one of them leaving does not end it."""
         this = asyncio.current_task()
         try:
-            found = await self._store.tokens.by_digest(key)
+            found = await self._store.tokens.by_digest(key) or await self._of_a_page(key)
             # After a `forget` in the meantime what was read is not kept.
             is_current = self._lookups.get(key) is this
             now = self._clock()
@@ -176,6 +177,25 @@ class Authenticator:
         finally:
             if self._lookups.get(key) is this:
                 del self._lookups[key]
+
+    async def _of_a_page(self, key: bytes) -> tuple[Token, Account] | None:
+        """A token that the scripts of a page use: good for running models, while the browser is signed in."""
+        found = await self._store.sign_ins.by_token(key)
+        if found is None:
+            return None
+        kept, account = found
+        row = Token(
+            id=PAGES,
+            account_id=account.id,
+            name="pages",
+            role=Role.FINE_GRAINED,
+            scopes=(INFERENCE_SCOPE,),
+            digest=kept.digest,
+            last4="",
+            created=0.0,
+            expires=kept.expires,
+        )
+        return row, account
 
     async def _look_up_bill(self, caller: Caller, org: str) -> Caller | None:
         bills = self._bills

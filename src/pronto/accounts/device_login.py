@@ -104,6 +104,10 @@ class DeviceLogins:
         login.polled = None
         self._logins[_digest(device_code)] = login
 
+    def look(self, user_code: str) -> Device:
+        """Who asks. Raises as `confirm`."""
+        return self._find(user_code).device
+
     def confirm(self, user_code: str, account_id: int) -> Device:
         """Let the device in as this account. Raises NotFound, and RateLimited after too many wrong codes."""
         login = self._find(user_code)

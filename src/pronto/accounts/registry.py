@@ -45,7 +45,7 @@ class Registry:
     async def add(self, new: NewAccount) -> Account:
         names.account_name(new.name)
         names.email(new.email)
-        self._check_plan(new.plan)
+        self.check_plan(new.plan)
         try:
             async with self._store.transaction():
                 account = await self._store.accounts.add(new.name, new.plan, new.email, new.kind)
@@ -55,7 +55,7 @@ class Registry:
         return account
 
     async def set_plan(self, name: str, plan: str) -> Account:
-        self._check_plan(plan)
+        self.check_plan(plan)
         async with self._store.transaction():
             account = await self.find(name)
             if account.limits is not None:
@@ -79,6 +79,14 @@ class Registry:
 
     async def resume(self, name: str) -> Account:
         return await self._suspend(name, False)
+
+    async def set_administrator(self, name: str, is_one: bool) -> Account:
+        """Whether a user may open the administration in a browser."""
+        async with self._store.transaction():
+            account = await self.find(name, "user")
+            await self._store.passwords.set_administrator(account.id, self._now() if is_one else None)
+            await self._note("account.admin", name, {"administrator": is_one})
+        return account
 
     async def remove(self, name: str) -> Account:
         """What was removed."""
@@ -118,7 +126,8 @@ class Registry:
             await self._note("account.suspend" if is_suspended else "account.resume", name, {})
             return await self.find(name)
 
-    def _check_plan(self, name: str) -> None:
+    def check_plan(self, name: str) -> None:
+        """Raises InvalidInput."""
         plans = self._plans()
         if name not in plans.names:
             raise InvalidInput(f"There is no plan named {name!r}; the plans are {', '.join(plans.names)}.", "plan")

@@ -15,9 +15,10 @@ from pronto.core.identity import Role
 from pronto.store.base import Token
 
 PREFIX = "hf_"  # huggingface.js refuses tokens that begin otherwise
+PAGE_PREFIX = "gws_"  # of those that the pages' own scripts use
 BODY = 32  # characters
 CHECK = 6  # characters
-LENGTH = len(PREFIX) + BODY + CHECK
+LENGTH = len(PREFIX) + BODY + CHECK  # of a token that users see
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 # For logs and scanners: finds our tokens in any text, and none of the Hub's own, which have 34 letters.
@@ -36,15 +37,16 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None = None
 
 
-def mint(rng: random.Random = _SYSTEM) -> str:
+def mint(rng: random.Random = _SYSTEM, prefix: str = PREFIX) -> str:
     """A new token. Only a test gives another source of randomness than the system's."""
-    start = PREFIX + "".join(rng.choice(ALPHABET) for _ in range(BODY))
+    start = prefix + "".join(rng.choice(ALPHABET) for _ in range(BODY))
     return start + _check(start)
 
 
 def looks_valid(token: str) -> bool:
     """Whether it can be one of ours at all."""
-    if len(token) != LENGTH or not token.startswith(PREFIX) or not token.isascii():
+    prefix = token[: token.find("_") + 1]
+    if prefix not in (PREFIX, PAGE_PREFIX) or len(token) != len(prefix) + BODY + CHECK or not token.isascii():
         return False
     return token[-CHECK:] == _check(token[:-CHECK])
 

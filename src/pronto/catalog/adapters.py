@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pronto.core.model import SHIPPED, Model, Source
+from pronto.core.model import PACKAGE, SHIPPED, Model, Source
 
 # What an entry has from its base unless it says so itself: where the weights are, and how they are served.
 _TAKEN_OVER = frozenset(
@@ -16,7 +16,7 @@ _TAKEN_OVER = frozenset(
 
 def source_of(adapter: str) -> Source:
     """A path begins with `/` or `.`; anything else is `owner/name` of the Hub, perhaps with `@revision`."""
-    if adapter.startswith(("/", ".", SHIPPED)):
+    if adapter.startswith(("/", ".", SHIPPED, PACKAGE)):
         return Source(folder=adapter)
     repo, _, revision = adapter.partition("@")
     return Source(repo=repo, revision=revision or None)

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pronto.catalog import entries
+from pronto.catalog import edit, entries
 from pronto.catalog.adapters import find
 from pronto.catalog.engine_choice import NOTHING, Present
 from pronto.catalog.entries import FILE
 from pronto.core.errors import InvalidInput, ModelNotFound
 from pronto.core.model import Model
-from pronto.core.tasks import Task
+from pronto.core.tasks import Task, does
 from pronto.observe import logger
 
 log = logger("catalog")
@@ -19,12 +19,6 @@ log = logger("catalog")
 _SETTLED = 0.1  # seconds
 
 _Signature = tuple[int, int, int]  # modification time, inode, size
-
-# Two names of the Hub for one ability: `/pipeline/{task}/{id}` chooses between them.
-_FITS = {
-    Task.FEATURE_EXTRACTION: frozenset({Task.SENTENCE_SIMILARITY}),
-    Task.SENTENCE_SIMILARITY: frozenset({Task.FEATURE_EXTRACTION}),
-}
 
 
 class Catalog:
@@ -46,6 +40,11 @@ class Catalog:
         self._build(self._text or "")
 
     @property
+    def folder(self) -> Path:
+        """The data directory."""
+        return self._path.parent
+
+    @property
     def default(self) -> str | None:
         """The model of routes that name none, when the file names one."""
         return self._default
@@ -60,7 +59,7 @@ class Catalog:
             model = self._by_name.get(name.partition(":")[0])
             if model is None:
                 raise ModelNotFound(name)
-        if task is not None and task is not model.task and task not in _FITS.get(model.task, ()):
+        if task is not None and not does(model.task, task):
             raise InvalidInput(f"Model {model.id} has the task {model.task}, not {task}")
         return model
 
@@ -81,6 +80,11 @@ class Catalog:
     def list(self) -> Sequence[Model]:
         """The operator's own first, then the curated ones."""
         return self._models
+
+    def pin(self, id: str, *, is_pinned: bool) -> None:
+        """Write into the file whether the model stays in memory. Raises ModelNotFound, ValueError, OSError."""
+        edit.set_field(self._path.parent, self.get(id).id, "pin", is_pinned)
+        self.reload_if_changed()
 
     def reload_if_changed(self) -> bool:
         """Whether there are new entries. One `stat` when nothing happened; a broken file is logged once."""

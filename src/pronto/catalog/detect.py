@@ -6,28 +6,32 @@ from typing import Any
 
 import msgspec
 
+from pronto.catalog.heads import kind_of
 from pronto.catalog.sources import MANIFEST, Description
-from pronto.core.files import SAFETENSORS, is_pickled, served_files
+from pronto.core.files import WEIGHTS, is_pickled, served_files
 from pronto.core.tasks import INTERNAL_TASKS, Task
 
 OPENVINO_XML = "openvino_model.xml"
 
-# model_type of config.json: decoders that the OpenVINO export knows and the continuous batching serves.
-_DECODERS = frozenset(
-    {"bloom", "codegen", "cohere", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_bigcode", "gpt_neox"}
-    | {"gptj", "granite", "llama", "mistral", "mixtral", "mpt", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2"}
-    | {"qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "stablelm", "starcoder2"}
-)
-_DECODER_HEADS = ("ForCausalLM", "LMHeadModel")
-
 # `_class_name` of model_index.json, by how it begins.
-_PIPELINES = {
-    "StableDiffusion": Task.TEXT_TO_IMAGE,
-    "Flux": Task.TEXT_TO_IMAGE,
-    "PixArt": Task.TEXT_TO_IMAGE,
-    "Kandinsky": Task.TEXT_TO_IMAGE,
-}
+_PIPELINES = (
+    *("StableDiffusion", "Flux", "PixArt", "Kandinsky", "AuraFlow", "Sana", "HunyuanDiT", "LatentConsistencyModel"),
+    *(
+        "Lumina",
+        "Wuerstchen",
+        "StableCascade",
+        "CogView",
+        "Kolors",
+        "QwenImage",
+        "IFPipeline",
+        "Chroma",
+        "AutoPipeline",
+    ),
+)
+_CHANGERS = ("Img2Img", "Inpaint", "InstructPix2Pix", "ImageVariation", "Kontext", "Edit")
+_NOT_SERVED = ("Upscale", "Depth2Img", "ControlNet", "Video", "3D", "Reference")
 _PIPELINE_LIBRARIES = frozenset({"diffusers", "transformers"})
+_PARTS_OF_DIFFUSERS = frozenset({("stable_diffusion", "StableDiffusionSafetyChecker")})  # from a folder of its own
 
 # Keys that ask for code out of the repository to be run.
 _CODE_KEYS = frozenset({"auto_map", "custom_pipeline", "custom_pipelines", "custom_generate"})
@@ -94,6 +98,8 @@ def _check_pipeline(index: Mapping[str, Any]) -> None:
     if index and not isinstance(name, str):
         raise ValueError("model_index.json names a pipeline of the model's own code, which Pronto never runs.")
     for part, value in index.items():
+        if isinstance(value, list) and tuple(value) in _PARTS_OF_DIFFUSERS:
+            continue
         library = value[0] if isinstance(value, list) and len(value) == 2 else None
         if isinstance(library, str) and library not in _PIPELINE_LIBRARIES and not part.startswith("_"):
             raise ValueError(f"model_index.json takes `{part}` from `{library}`, which is the model's own code.")
@@ -107,7 +113,7 @@ def _check_modules(modules: Mapping[str, Any]) -> None:
 
 
 def _check_weights(description: Description, with_pickled: bool) -> None:
-    if has_safetensors(description) or is_exported(description):
+    if has_safetensors(description) or is_exported(description) or has_graph(description):
         return
     if not any(is_pickled(name) for name in description.files):
         raise ValueError("There are no weights in the safetensors format here. Please check that it is a whole model.")
@@ -119,7 +125,8 @@ def _check_weights(description: Description, with_pickled: bool) -> None:
 
 
 def has_safetensors(description: Description) -> bool:
-    return any(name.endswith(SAFETENSORS) for name in served_files(description.files))
+    """Whether there are weights that can be opened without running code; skops' files count as such."""
+    return any(name.endswith(WEIGHTS) for name in served_files(description.files))
 
 
 def is_exported(description: Description) -> bool:
@@ -127,26 +134,44 @@ def is_exported(description: Description) -> bool:
     return MANIFEST in description.files and OPENVINO_XML in description.files
 
 
+def has_graph(description: Description) -> bool:
+    """Whether the model brings its graph in OpenVINO's form, which holds no code, as sentence-transformers saves it."""
+    return any(name.endswith(f"openvino/{OPENVINO_XML}") for name in description.files)
+
+
 def _kind(description: Description) -> tuple[Task, str, str]:
     """(task, engine, architecture)."""
     config = description.config.get("config.json", {})
     pipeline = description.config.get("model_index.json", {}).get("_class_name")
     if pipeline:
-        for start, task in _PIPELINES.items():
-            if str(pipeline).startswith(start):
-                return task, "diffusers", str(pipeline)
-        raise ValueError(f"The pipeline {pipeline} is not one that Pronto can serve yet.")
+        return _pipeline_task(str(pipeline)), "diffusers", str(pipeline)
     if "modules.json" in description.config:
         return _tagged(description, Task.SENTENCE_SIMILARITY), "sentence-embedding", _architecture(config)
+    if (table := _tabular(description)) is not None:
+        return table, "tabular", "scikit-learn"
     if not config:
         raise ValueError("There is no config.json and no model_index.json here: that is not the folder of a model.")
-    architecture, kind = _architecture(config), str(config.get("model_type", ""))
-    if kind == "bark":
-        return Task.TEXT_TO_SPEECH, "bark", architecture
-    if kind in _DECODERS and (architecture.endswith(_DECODER_HEADS) or not config.get("architectures")):
-        return Task.TEXT_GENERATION, "openvino", architecture
-    tag = f" ({description.pipeline_tag})" if description.pipeline_tag else ""
-    raise ValueError(f"The architecture {architecture}{tag} is not one that Pronto can serve yet.")
+    architecture = _architecture(config)
+    found = kind_of(config, architecture, _tag(description))
+    if found is None:
+        tag = f" ({description.pipeline_tag})" if description.pipeline_tag else ""
+        raise ValueError(f"The architecture {architecture}{tag} is not one that Pronto can serve yet.")
+    return *found, architecture
+
+
+def _pipeline_task(name: str) -> Task:
+    if not name.startswith(_PIPELINES) or any(part in name for part in _NOT_SERVED):
+        raise ValueError(f"The pipeline {name} is not one that Pronto can serve yet.")
+    return Task.IMAGE_TO_IMAGE if any(part in name for part in _CHANGERS) else Task.TEXT_TO_IMAGE
+
+
+def _tabular(description: Description) -> Task | None:
+    """Of scikit-learn's models, by what skops writes into config.json."""
+    told = description.config.get("config.json", {}).get("sklearn")
+    if not isinstance(told, Mapping):
+        return None
+    is_number = "regression" in str(told.get("task") or description.pipeline_tag or "")
+    return Task.TABULAR_REGRESSION if is_number else Task.TABULAR_CLASSIFICATION
 
 
 def _architecture(config: Mapping[str, Any]) -> str:
@@ -156,9 +181,15 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return str(config.get("model_type") or "without a name")
 
 
-def _tagged(description: Description, otherwise: Task) -> Task:
+def _tag(description: Description) -> Task | None:
     tags = {task.value: task for task in Task if task not in INTERNAL_TASKS}
-    return tags.get(description.pipeline_tag or "", otherwise)
+    return tags.get(description.pipeline_tag or "")
+
+
+def _tagged(description: Description, otherwise: Task) -> Task:
+    """Of embeddings: the card may call them by their other name."""
+    tag = _tag(description)
+    return tag if tag in (Task.SENTENCE_SIMILARITY, Task.FEATURE_EXTRACTION) else otherwise
 
 
 def context_of(description: Description) -> int | None:

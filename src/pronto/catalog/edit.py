@@ -33,6 +33,19 @@ def save(data_dir: Path, entry: Entry, *, is_default: bool = False) -> None:
     _change(data_dir, entry.id, change)
 
 
+def set_field(data_dir: Path, id: str, name: str, value: Any) -> None:
+    """Change one field of an entry, the curated ones included. Raises ValueError when that cannot be done."""
+    table = {table["id"]: table for table in read(data_dir).tables}.get(id, {"id": id})
+    table = {**table, name: value}
+
+    def change(text: str) -> str:
+        text = _without(text, id)
+        text = text.rstrip("\n") + "\n\n" if text.strip() else _HEADING + "\n"
+        return text + "[[models]]\n" + _lines(table)
+
+    _change(data_dir, id, change)
+
+
 def remove(data_dir: Path, id: str) -> bool:
     """Take an entry out; a curated model is hidden. False when there is no such model."""
     known = {table["id"] for table in entries.curated().tables}

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from pronto.catalog.sources import MANIFEST
 
-_EXPORTERS = {"openvino-export": ("openvino", "openvino-tokenizers", "optimum-intel")}  # packages that shape the result
+_EXPORTERS = {  # packages that shape the result
+    "openvino-export": ("openvino", "openvino-tokenizers", "optimum-intel"),
+    "encoder-export": ("openvino", "optimum-intel", "transformers"),
+    "diffusers-export": ("openvino", "optimum-intel", "diffusers"),
+}
 
 
 def export_digest(commit: str, weights: str, exporter: str) -> str:

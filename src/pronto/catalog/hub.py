@@ -6,12 +6,20 @@ from typing import Any
 
 from pronto.catalog.sources import MAX_DOCUMENT, Description, is_document, parse_document
 from pronto.core.files import is_safe_name, served_files
-from pronto.core.hub_faults import sentence
+from pronto.core.hub_faults import kind_of, sentence
 from pronto.core.model import Source
 from pronto.core.request import Pull
 
 _TIMEOUT = 10.0  # seconds for one answer
 _MAX_DOCUMENTS = 12  # a repository has fewer that matter
+
+
+class HubFault(ValueError):
+    """The Hub did not give what was asked for. `kind` is gated, missing or unreachable; the text is a sentence."""
+
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class Hub:
@@ -35,7 +43,7 @@ class Hub:
         except Exception as error:
             if type(error) is ValueError:  # a sentence of our own
                 raise
-            raise ValueError(sentence(error, repo, revision)) from error
+            raise HubFault(sentence(error, repo, revision), kind_of(error)) from error
         return Description(
             files=files,
             bytes=sum(files[name] for name in served_files(files)),

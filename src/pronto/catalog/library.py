@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pronto.catalog.abilities import Abilities, read_abilities
+from pronto.catalog.adapter_files import check_adapter
 from pronto.catalog.adapters import adapted_revision
 from pronto.catalog.detect import check, context_of, guess_bytes, size_text
 from pronto.catalog.disk import Disk, folder_bytes
@@ -20,8 +21,7 @@ from pronto.catalog.entries import COMMIT
 from pronto.catalog.exports import export_digest, replaced, touch
 from pronto.catalog.hub import Hub
 from pronto.catalog.names import key_of
-from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_folder, read_document
-from pronto.core.adapter import CONFIG, read_terms
+from pronto.catalog.sources import MANIFEST, Description, LocalFolder, describe_folder
 from pronto.core.model import Model, Source, State
 from pronto.core.request import Export, Pull
 from pronto.core.tasks import Task
@@ -227,7 +227,7 @@ class Library:
         if folder is not None and not model.settings.weights:
             try:
                 located = msgspec.structs.replace(model, folder=str(folder), revision=commit)
-                weights = (default_weights(self._description(located).parameters),)
+                weights = (default_weights(self._description(located).parameters, model.task),)
             except (OSError, ValueError):
                 return None
         for kind in weights:
@@ -244,7 +244,7 @@ class Library:
             return
         if MANIFEST in description.files:
             raise ValueError(f"The base of {model.id} is an export. An adapter needs the model as it was published.")
-        read_terms(read_document(Path(model.adapter_folder) / CONFIG))
+        check_adapter(model.task, Path(model.adapter_folder))
 
     def _pull(self, model: Model, source: Source, id: str) -> Job:
         work = self._hub.fetch(source, self._models / key_of(id))
@@ -259,7 +259,7 @@ class Library:
         return Job(engine="pull", work=work, stage="pull", bytes=size)
 
     def _export(self, model: Model, description: Description, exporter: str) -> Job:
-        weights = model.settings.weights or default_weights(description.parameters)
+        weights = model.settings.weights or default_weights(description.parameters, model.task)
         target = self._target(model.id, model.revision, weights, exporter)
         need = int((description.parameters or 0) * _DISK_PER_PARAMETER[weights])
         room = self._disk.room()
@@ -274,9 +274,9 @@ class Library:
         return Job(engine=exporter, work=work, stage="export", bytes=need)
 
 
-def default_weights(parameters: int | None) -> str:
-    """int8 above a billion parameters, where memory decides the speed."""
-    return "int8" if (parameters or 0) > INT8_ABOVE else "fp16"
+def default_weights(parameters: int | None, task: Task = Task.TEXT_GENERATION) -> str:
+    """int8 above a billion parameters, where memory decides the speed; images are computed, not read from memory."""
+    return "int8" if (parameters or 0) > INT8_ABOVE and task is Task.TEXT_GENERATION else "fp16"
 
 
 def pinned(home: Path, repo: str, revision: str | None) -> str:

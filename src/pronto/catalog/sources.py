@@ -1,6 +1,7 @@
 """The ModelSource seam: where a model's files come from, and what they say of themselves. Here: a local folder."""
 
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from pronto.core.files import SAFETENSORS
-from pronto.core.model import SHIPPED, Source
+from pronto.core.model import PACKAGE, SHIPPED, Source
 from pronto.core.request import Pull
 
 MANIFEST = "pronto.json"  # of a folder that was exported by Pronto
@@ -57,6 +58,9 @@ class LocalFolder:
         folder = source.folder or ""
         if folder.startswith(SHIPPED):
             return _SHIPPED_MODELS / folder.removeprefix(SHIPPED)
+        if folder.startswith(PACKAGE):
+            name, _, inner = folder.removeprefix(PACKAGE).partition("/")
+            return package_folder(name) / inner
         return self._root / folder
 
     def describe(self, source: Source) -> Description:
@@ -79,6 +83,16 @@ class LocalFolder:
             return _digest(walk(folder))
         except (OSError, ValueError):
             return ""
+
+
+def package_folder(name: str) -> Path:
+    """Where an installed package lies; nothing of it is imported. One that is not installed has a path that is not."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    places = list(found.submodule_search_locations or ()) if found is not None else []
+    return Path(places[0]) if places else Path(f"/nonexistent/{name}")
 
 
 def describe_folder(folder: Path) -> Description:

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from pronto.catalog import adapters, entries
+from pronto.catalog.adapter_files import check_adapter
 from pronto.catalog.catalog import Catalog
 from pronto.catalog.detect import Detected, detect, has_safetensors
 from pronto.catalog.entries import Entry
 from pronto.catalog.hub import Hub
-from pronto.catalog.sources import LocalFolder, read_document
-from pronto.core.adapter import CONFIG, WEIGHTS, read_terms
+from pronto.catalog.sources import LocalFolder
 from pronto.core.model import Source
 from pronto.core.tasks import INTERNAL_TASKS, Task
 from pronto.engines import registry
@@ -75,12 +75,10 @@ def adapter_entry(catalog: Catalog, id: str, base: str, adapter: str, given: dic
     if model.base is not None:
         raise ValueError(f"{model.id} has an adapter itself. Please name its base, {model.base}.")
     engine = registry.ENTRIES.get(model.engine)
-    if engine is None or not (engine.exporter or engine.adapts):
+    if engine is None or not (engine.has_adapters or engine.adapts):
         raise ValueError(f"The engine of {model.id}, {model.engine}, has no adapters.")
     place = place_of(adapter)
     if place.folder is not None:
-        read_terms(read_document(Path(place.folder) / CONFIG))
-        if not (Path(place.folder) / WEIGHTS).is_file():
-            raise ValueError(f"There is no {WEIGHTS} in {place.folder}. Pickled adapters are never opened.")
-    told = {"task": model.task, "plan": model.plan, **given}
+        check_adapter(model.task, Path(place.folder))
+    told = {"task": model.task, "engine": model.engine, "plan": model.plan, **given}
     return entries.to_entry({"id": id, "base": model.id, "adapter": adapters.text_of(place), **told})

@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from pronto.accounts.issuing import Issuing, NewToken
+from pronto.accounts.links import OPERATORS_PASSWORD, Links
 from pronto.accounts.plans import Plans
 from pronto.accounts.registry import OPERATOR, NewAccount, Registry
 from pronto.app import App
@@ -28,15 +29,22 @@ class Welcome(msgspec.Struct, frozen=True):
 
     token: str | None
     model: str | None
+    code: str | None = None  # of a link to choose the first account's password
 
 
 async def prepare_first_run(settings: Settings) -> Welcome:
     """Make what is missing; quick when nothing is. Raises ValueError, StorageFailed."""
-    return Welcome(await _first_token(settings), _demo_model(settings))
+    token, code = await _first_account(settings) or (None, None)
+    return Welcome(token, _demo_model(settings), code)
 
 
 async def welcome(app: App, url: str, welcome: Welcome) -> None:
-    """Wait until the default model answers, then show how to ask it."""
+    """Show where to begin; wait until the default model answers, then show how to ask it."""
+    if welcome.code is not None:
+        typer.echo(
+            f"\nYou are `{ACCOUNT}`, the administrator. Choose a password in your browser, within a day:\n"
+            f"{app.settings.public_url or url}/password/{welcome.code}"
+        )
     try:
         name = app.gateway.models.default()
         steps = app.gateway.models.ready(app.gateway.models.resolve(name), Options(wait_for_model=True))
@@ -57,17 +65,19 @@ async def welcome(app: App, url: str, welcome: Welcome) -> None:
     )
 
 
-async def _first_token(settings: Settings) -> str | None:
+async def _first_account(settings: Settings) -> tuple[str, str] | None:
+    """Its token, and the code of a link to choose its password; None where there is an account."""
     store = await open_store(settings.data_dir)
     try:
         if await store.accounts.list():
             return None
         registry = Registry(store, lambda: Plans(settings.data_dir), actor=OPERATOR, now=time.time)
-        await registry.add(NewAccount(name=ACCOUNT, plan="pro"))
+        account = await registry.add(NewAccount(name=ACCOUNT, plan="pro"))
+        await registry.set_administrator(ACCOUNT, True)
         issuing = Issuing(store, actor=OPERATOR, now=time.time)
         new = NewToken(user=ACCOUNT, name="first", role=Role.WRITE, expires="never")
         secret, _ = await issuing.create(new)
-        return secret
+        return secret, await Links(store, time.time).for_password(account, OPERATOR, OPERATORS_PASSWORD)
     finally:
         await store.close()
 

@@ -24,7 +24,7 @@ class Target(NamedTuple):
 COMMANDS = {
     "serve": Target("pronto.cli.serve", "app", "Start the server."),
     "doctor": Target("pronto.cli.doctor", "doctor", "Look at this machine and say what is wrong."),
-    "users": Target("pronto.cli.users", "app", "Accounts: who may use the server."),
+    "users": Target("pronto.cli.people", "app", "Accounts: who may use the server."),
     "tokens": Target("pronto.cli.tokens", "app", "Tokens: what accounts are recognised by."),
     "orgs": Target("pronto.cli.orgs", "app", "Organisations: accounts that pay for their members."),
     "plans": Target("pronto.cli.plans", "app", "Plans: what accounts may do."),

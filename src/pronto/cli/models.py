@@ -19,6 +19,7 @@ from pronto.cli import planning
 from pronto.cli.adding import adapter_entry, known_engine, look_at, new_entry, place_of
 from pronto.cli.frame import AsJson, DataDir, read_plans, read_settings
 from pronto.cli.live import live_states
+from pronto.cli.loading import add_commands
 from pronto.cli.output import note, write_json, write_rows
 from pronto.core.model import Model, State
 from pronto.core.tasks import Task
@@ -181,6 +182,7 @@ def remove_model(
         typer.echo(f"Removed {id}." + (f" {gained / 1e6:,.0f} MB are free again." if files else ""))
 
 
+add_commands(app)
 app.registered_commands += planning.app.registered_commands
 
 

@@ -25,6 +25,10 @@ def serve(
     allow_anonymous: Annotated[
         bool | None, typer.Option("--allow-anonymous", help="Serve without tokens; on a loopback address only.")
     ] = None,
+    insecure_http: Annotated[
+        bool | None,
+        typer.Option("--insecure-http", help="Let people sign in over plain http from other machines; for tests."),
+    ] = None,
     first_run: Annotated[
         bool, typer.Option("--first-run", help="Make a demo model and a first account where there is none.")
     ] = False,
@@ -43,6 +47,7 @@ def serve(
         port=port,
         data_dir=data_dir,
         allow_anonymous=allow_anonymous,
+        insecure_http=insecure_http,
     )
     configure_logging(settings.log_level, settings.log_format)
     with locked(settings.data_dir), _listening(settings) as listener:

@@ -10,8 +10,14 @@ from typing import Any, final
 
 import msgspec
 
+from pronto.core.audio_work import AudioValue
+from pronto.core.image_work import ImageValue
 from pronto.core.plan import Standing
 from pronto.core.request import Grammar, Sampling, Thinking
+from pronto.core.table_work import TableValue
+from pronto.core.text_work import TextValue
+from pronto.core.vector_work import VectorValue
+from pronto.core.vision_work import VisionValue
 
 
 class FinishReason(StrEnum):
@@ -109,6 +115,7 @@ class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
     stop_ids: tuple[int, ...] = ()
     tool_style: str | None = None
     thinking: Thinking | None = None
+    text: str | None = None  # the conversation as text, where it was asked for
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -133,7 +140,8 @@ class Completed(msgspec.Struct, frozen=True, tag="completed"):
     note: str = ""
 
 
-Value = Prepared | Completed | Tokenized
+TaskValue = TextValue | TableValue | VectorValue | ImageValue | AudioValue | VisionValue
+Value = Prepared | Completed | Tokenized | TaskValue
 
 
 class Output(msgspec.Struct, frozen=True, tag="output", array_like=True):
@@ -152,10 +160,12 @@ class Finish(msgspec.Struct, frozen=True, tag="finish", array_like=True):
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
-    """What the work cost. Counts of tokens; all choices together."""
+    """What the work cost; all choices together. Images and sound, whether they came in or were made."""
 
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    images: int = 0
+    audio_ms: int = 0
 
 
 class Times(msgspec.Struct, frozen=True, array_like=True):

@@ -5,9 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 SAFETENSORS = ".safetensors"
+SKOPS = ".skops"  # of scikit-learn's models: opened by names of known types only
+WEIGHTS = (SAFETENSORS, SKOPS)
 PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npz"})
-_TEXT = frozenset({".json", ".txt", ".model", ".jinja", ".md"})
+_TEXT = frozenset({".json", ".txt", ".model", ".spm", ".jinja", ".md"})
 _SAFE_PART = re.compile(r"[A-Za-z0-9_+=@,()-][A-Za-z0-9_.+=@,() -]{0,199}", re.ASCII)
+_VOICES = re.compile(r"speaker_embeddings/.*\.npy")  # plain numbers; nothing that opens them lets them be more
 _ELSEWHERE = frozenset({"onnx", "openvino", "coreml", "original", "gguf", "flax", "tf", "runs"})  # folders of copies
 _MAX_DEPTH = 4
 
@@ -24,15 +27,16 @@ def is_pickled(name: str) -> bool:
 
 
 def served_files(names: Iterable[str], *, with_pickled: bool = False) -> Sequence[str]:
-    """The files of a repository that are worth fetching: safetensors, JSON and the tokenizer's.
+    """The files of a repository that are worth fetching: safetensors, JSON, the tokenizer's, and voices.
 
     Copies of the weights in other formats are left out. `with_pickled`: pickled weights too, where there are no others.
     """
     safe = [name for name in names if is_safe_name(name) and name.split("/")[0] not in _ELSEWHERE]
-    weights = _weights([name for name in safe if name.endswith(SAFETENSORS)], is_pipeline="model_index.json" in safe)
+    weights = _weights([name for name in safe if name.endswith(WEIGHTS)], is_pipeline="model_index.json" in safe)
     if not weights and with_pickled:
         weights = [name for name in safe if _is_pickled_weight(name)]
-    return sorted([name for name in safe if PurePosixPath(name).suffix in _TEXT] + weights)
+    small = [name for name in safe if PurePosixPath(name).suffix in _TEXT or _VOICES.fullmatch(name)]
+    return sorted(small + weights)
 
 
 def _weights(names: list[str], *, is_pipeline: bool) -> list[str]:

@@ -16,6 +16,18 @@ _BY_STATUS = {
 }
 
 
+def kind_of(error: Exception) -> str:
+    """`gated`: a licence or a right is missing; `missing`: there is no such thing; else `unreachable`."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if "GatedRepoError" in names or status == 403:
+        return "gated"
+    # To the Hub, a repository that may not be read is one that is not there, also when it says 401.
+    if "RepositoryNotFoundError" in names or "RevisionNotFoundError" in names or status in (401, 404):
+        return "missing"
+    return "unreachable"
+
+
 def sentence(error: Exception, repo: str, revision: str) -> str:
     """What went wrong with `repo` at `revision`, and what to do. `error` is one of huggingface_hub's or httpx's."""
     status = getattr(getattr(error, "response", None), "status_code", None)

@@ -16,22 +16,24 @@ class State(StrEnum):
     LOADING = "loading"
     LOADED = "loaded"
     FAILED = "failed"
+    TOO_BIG = "too-big"  # for the memory or the disk that models may use here
 
 
 SHIPPED = "shipped:"  # before the name of a folder that comes with this package
+PACKAGE = "package:"  # before a Python package that holds a model, and the folder in it: `package:NAME/FOLDER`
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where the files come from: exactly one of `folder` (a path) and `repo` (a Hub repository) is set."""
 
-    folder: str | None = None  # a path of this machine, or `shipped:NAME`
+    folder: str | None = None  # a path of this machine, `shipped:NAME` or `package:NAME/FOLDER`
     repo: str | None = None
     revision: str | None = None  # of the repo: a commit, branch or tag; None: main
 
     @property
     def is_own(self) -> bool:
-        """Whether the operator brought the files: a folder of this machine that did not come with the package."""
-        return self.folder is not None and not self.folder.startswith(SHIPPED)
+        """Whether the operator brought the files: a folder of this machine that was not installed with Pronto."""
+        return self.folder is not None and not self.folder.startswith((SHIPPED, PACKAGE))
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,14 @@
 
 import msgspec
 
+from pronto.core.audio_work import AudioWork
+from pronto.core.image_work import ImageWork
+from pronto.core.media import Media
+from pronto.core.table_work import TableWork
 from pronto.core.tasks import Task
+from pronto.core.text_work import TextWork
+from pronto.core.vector_work import VectorWork
+from pronto.core.vision_work import VisionWork
 
 
 class TextPrompt(msgspec.Struct, frozen=True, tag="text"):
@@ -25,11 +32,19 @@ class CalledTool(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str
 
 
+class Picture(msgspec.Struct, frozen=True):
+    """An image in a message; it stands before the character `at` of the message's content."""
+
+    media: Media
+    at: int = 0
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a conversation. `role` is system, user, assistant or tool."""
 
     role: str
     content: str = ""
+    pictures: tuple[Picture, ...] = ()  # in their order
     tool_calls: tuple[CalledTool, ...] = ()  # of an assistant
     tool_call_id: str | None = None  # which call a tool's message answers
     name: str | None = None
@@ -52,6 +67,10 @@ class ChatPrompt(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     tool_name: str | None = None
     parallel_tools: bool = True  # whether one answer may call several
     plain: str | None = None  # the text to continue where the model has no template; None: that is an error
+
+    @property
+    def has_pictures(self) -> bool:
+        return any(message.pictures for message in self.messages)
 
 
 class InfillPrompt(msgspec.Struct, frozen=True, kw_only=True, tag="infill"):
@@ -116,6 +135,7 @@ class TextGeneration(msgspec.Struct, frozen=True, kw_only=True, tag="text-genera
     stop_ids: tuple[int, ...] = ()  # tokens that end the answer besides the model's own, and are no part of it
     tool_style: str | None = None  # how the answer writes tool calls, a name in engines/text/tools.py; None: not at all
     thinking: Thinking | None = None  # how the answer marks its reasoning; None: not at all
+    images: tuple[Media, ...] = ()  # of a conversation that has become a text, in the order of their places in it
 
 
 class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
@@ -127,6 +147,7 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
     work: TextGeneration
     chat_template: str | None = None  # of the catalog entry; None: the tokenizer's own
     system_prompt: str | None = None  # for conversations that bring none
+    as_text: bool = False  # a conversation is wanted as text, too: its engine has a tokenizer of its own
 
 
 class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
@@ -169,7 +190,11 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True, tag="pull"):
     convert: bool = False  # True: pickled weights are turned into safetensors where there are no others
 
 
-Work = TextGeneration | Tokenize | Prepare | CheckGrammar | Export | Pull
+InternalWork = Prepare | CheckGrammar | Export | Pull
+TaskWork = (
+    TextWork | TableWork | VectorWork | ImageWork | AudioWork | VisionWork
+)  # each says what it is expected to take
+Work = TextGeneration | Tokenize | TaskWork | InternalWork
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +222,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     work: Work
     options: Options = Options()
+    files: dict[str, str] = {}  # paths of media that are too large for a message, by their digest
     asker: Asker = Asker()
 
 

@@ -36,6 +36,7 @@ class Desk(msgspec.Struct, frozen=True):
 
     registry: Registry
     issuing: Issuing
+    actor: str
 
 
 Work = Callable[[Request, Desk], Awaitable[Response]]
@@ -100,7 +101,7 @@ class Gate:
     def _desk(self, caller: Caller) -> Desk:
         store, actor = self._rooms.store, caller.account
         registry = Registry(store, lambda: self._rooms.plans, actor=actor, now=time.time)
-        return Desk(registry, Issuing(store, actor=actor, now=time.time))
+        return Desk(registry, Issuing(store, actor=actor, now=time.time), actor)
 
 
 class AdminPages:

@@ -7,29 +7,37 @@ import random
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.requests import Request
 
+from pronto.accounts.address_guard import AddressGuard
 from pronto.core.errors import ProntoError
-from pronto.edge.address_guard import AddressGuard
 from pronto.edge.body import Message, Receive, Send
 from pronto.edge.errors import bad_host, internal
 from pronto.edge.guarded_logins import ADDRESS, GuardedLogins
 from pronto.edge.health import Health
 from pronto.edge.inference import Exchange, Inference
+from pronto.edge.matching import Routes, writer_of
 from pronto.edge.page_table import Handler, page_table
 from pronto.edge.ports import Rooms
-from pronto.edge.routes import Match, Routes, writer_of
+from pronto.edge.routes import Match
 from pronto.edge.streaming import send_whole
 from pronto.wire.anthropic.dialect import AnthropicDialect
 from pronto.wire.base import Dialect, Headers
 from pronto.wire.hf.dialect import HfDialect
+from pronto.wire.image_request import ImageBounds
 from pronto.wire.ollama.dialect import OllamaDialect
 from pronto.wire.openai.chat import ChatDialect
 from pronto.wire.openai.completions import CompletionDialect
+from pronto.wire.openai.embeddings import EmbeddingDialect
+from pronto.wire.openai.images import ImagesDialect
+from pronto.wire.openai.rerank import RerankDialect
 from pronto.wire.openai.responses import ResponsesDialect
+from pronto.wire.openai.speech import SpeechDialect
+from pronto.wire.openai.transcriptions import TranscriptionDialect
+from pronto.wire.tei.dialect import TeiDialect
 from pronto.wire.text_request import Bounds
 from pronto.wire.tgi.dialect import TgiDialect
 
@@ -42,7 +50,7 @@ _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2000}")
 
 _EXPOSED = (
     b"x-request-id, x-sha, x-compute-type, x-compute-time, x-compute-characters, x-total-time, x-validation-time, "
-    b"x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
+    b"x-seed, x-queue-time, x-queue-position, x-inference-time, x-time-per-token, x-prompt-tokens, x-generated-tokens, "
     b"x-hf-warning, age, retry-after, ratelimit, ratelimit-policy, idempotent-replayed"
 )
 _CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
@@ -50,6 +58,16 @@ _PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
     (b"access-control-max-age", b"86400"),
 ]
+
+
+class SitePort(Protocol):
+    """web/site.py: what browsers are shown. It answers before the API where it `takes` a request."""
+
+    def takes(self, method: str, path: str, headers: Mapping[str, str]) -> bool: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def show(self, error: ProntoError, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Application:
@@ -63,6 +81,7 @@ class Application:
         health: Health,
         rng: random.Random,
     ) -> None:
+        self.site: SitePort | None = None  # set by the composition root
         self._routes, self._inference, self._pages = Routes(), inference, pages
         self._dialects = dialects  # they write the errors of paths and pages, too
         self._rng = rng
@@ -91,6 +110,9 @@ class Application:
         try:
             if not is_single or headers.get("host", "") not in self._hosts:
                 self._check_host(scope["headers"])
+            if self.site is not None and self.site.takes(scope["method"], scope["path"], headers):
+                await self.site(scope, receive, _with_headers(send, extra[:1]))
+                return
             if scope["method"] == "OPTIONS":
                 await send_whole(send, 204, _preflight(headers) + extra, b"")
                 return
@@ -99,6 +121,9 @@ class Application:
                 await self._page(match, scope, receive, _with_headers(send, extra))
                 return
         except ProntoError as error:
+            if self.site is not None and _is_for_people(scope["method"], headers):
+                await self.site.show(error, scope, receive, _with_headers(send, extra[:1]))
+                return
             response = self._writer(scope["path"], headers).encode_error(error, headers)
             await send_whole(send, response.status, response.headers + extra, response.body)
             return
@@ -142,6 +167,12 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         max_best_of=settings.max_best_of,
         max_stop_sequences=settings.max_stop_sequences,
         max_new_tokens=settings.max_new_tokens,
+        images=ImageBounds(
+            max_side=settings.max_image_side,
+            max_steps=settings.max_image_steps,
+            max_images=settings.max_images,
+            max_megapixel_steps=settings.max_megapixel_steps,
+        ),
     )
     dialects: dict[str, Dialect] = {
         "hf": HfDialect(bounds),
@@ -151,6 +182,13 @@ def build_app(rooms: Rooms, rng: random.Random | None = None) -> Application:
         "anthropic": AnthropicDialect(bounds),
         "ollama": OllamaDialect(bounds),
         "openai-responses": ResponsesDialect(bounds),
+        "openai-embeddings": EmbeddingDialect(),
+        "openai-rerank": RerankDialect(),
+        "tei": TeiDialect(),
+        "openai-images": ImagesDialect(bounds.images),
+        "openai-speech": SpeechDialect(),
+        "openai-transcriptions": TranscriptionDialect(translates=False),
+        "openai-translations": TranscriptionDialect(translates=True),
     }
     health = Health(rooms.gateway, settings, rooms.metrics)
     inference = Inference(rooms, dialects)
@@ -163,6 +201,10 @@ def _preflight(headers: dict[str, str]) -> Headers:
     asked = headers.get("access-control-request-headers", "").encode("latin-1")
     allowed = asked if _HEADER_NAMES.fullmatch(asked) else b"authorization, content-type"
     return [*_PREFLIGHT, (b"access-control-allow-headers", allowed)]
+
+
+def _is_for_people(method: str, headers: Mapping[str, str]) -> bool:
+    return method in ("GET", "HEAD") and "text/html" in headers.get("accept", "")
 
 
 def _with_headers(send: Send, extra: Headers) -> Send:

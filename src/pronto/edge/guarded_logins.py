@@ -7,9 +7,9 @@ import hashlib
 from collections import OrderedDict
 from contextvars import ContextVar
 
+from pronto.accounts.address_guard import AddressGuard
 from pronto.core.errors import RateLimited, Unauthenticated
 from pronto.core.identity import Caller
-from pronto.edge.address_guard import AddressGuard
 from pronto.edge.ports import AuthenticatorPort
 
 MAX_GOOD = 10_000  # tokens that are remembered as good

@@ -12,6 +12,7 @@ from pronto.edge.metrics import MEDIA_TYPE, Metrics
 from pronto.edge.ports import GatewayPort
 from pronto.gateway.models import ModelInfo
 from pronto.settings import Settings
+from pronto.wire.tei.info import EncoderInfo, model_type
 from pronto.wire.tgi.dialect import InfoBody
 
 _AT_HAND = (State.LOADED, State.LOADING, State.EXPORTED, State.PULLED)
@@ -64,8 +65,20 @@ def _health(is_well: bool) -> Response:
     return json_response({"error": "unhealthy", "error_type": "healthcheck"}, 503)
 
 
-def info_body(model: ModelInfo, settings: Settings) -> InfoBody:
-    """What TGI's clients ask for before they send prompts."""
+def info_body(model: ModelInfo, settings: Settings) -> InfoBody | EncoderInfo:
+    """What the clients of TGI, or of TEI for its kinds of models, ask for before they send anything."""
+    kind = model_type(model.task)
+    if kind is not None:
+        return EncoderInfo(
+            model_id=model.id,
+            model_sha=model.revision,
+            model_dtype=model.dtype,
+            model_type=kind,
+            model_pipeline_tag=model.task,
+            max_concurrent_requests=model.max_concurrent_requests,
+            max_input_length=model.context or 0,
+            version=__version__,
+        )
     return InfoBody(
         model_id=model.id,
         model_sha=model.revision,

@@ -28,7 +28,12 @@ _FRAMEWORKS = {
     "sentence-transformers": _EMBEDDING_TASKS,
     "diffusers": frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE}),
 }
-_STATES = {State.LOADED: "Loaded", State.FAILED: "error"}
+_STATES = {
+    State.LOADED: "Loaded",
+    State.LOADING: "Loading",
+    State.FAILED: "Failed",
+    State.TOO_BIG: "TooBig",
+}
 
 
 class HubApi:
@@ -69,16 +74,16 @@ class HubApi:
         )
 
     async def status(self, request: Request) -> Response:
-        """Whether a model is loaded, or would be."""
+        """Whether a model is loaded, or would be; how far it is, and why it failed."""
         info = self._gateway.models.describe(request.path_params["model"])
-        return json_response(
-            {
-                "loaded": info.loaded,
-                "state": _STATES.get(info.state, "Loadable"),
-                "compute_type": "cpu",
-                "framework": _framework(info),
-            }
-        )
+        status = {
+            "loaded": info.loaded,
+            "state": _STATES.get(info.state, "Loadable"),
+            "compute_type": "cpu",
+            "framework": _framework(info),
+        }
+        more = {"estimated_time": info.estimated_time, "progress": info.progress, "reason": info.reason}
+        return json_response(status | {name: value for name, value in more.items() if value is not None})
 
     async def framework(self, request: Request) -> Response:
         """The models that are loaded, of one kind of server."""
@@ -110,7 +115,7 @@ def _model(info: ModelInfo) -> dict[str, Any]:
         "downloads": 0,
         "likes": 0,
         "siblings": [],
-        "inference": "cold" if info.state is State.FAILED else "warm",
+        "inference": "cold" if info.state in (State.FAILED, State.TOO_BIG) else "warm",
         "inferenceProviderMapping": {PROVIDER: mapping},
     }
 

@@ -8,16 +8,19 @@ from typing import Any
 from pronto.core.errors import ModelNotFound, ProntoError
 from pronto.core.events import Step
 from pronto.core.identity import Caller
+from pronto.core.media import media_in
 from pronto.core.plan import Standing
 from pronto.core.request import InferenceRequest
-from pronto.core.tasks import Task
+from pronto.core.tasks import MEDIA_TASKS, Task
 from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
-from pronto.edge.errors import ClientLeft, internal
+from pronto.edge.errors import ClientLeft, internal, too_large
 from pronto.edge.idempotency import HEADER, REPLAYED, Recording, Repeats, is_final, repeatable
+from pronto.edge.media_input import MediaInput
 from pronto.edge.ports import Rooms
 from pronto.edge.routes import Match
 from pronto.edge.running import Running
+from pronto.edge.spool import Kept, Uploads
 from pronto.edge.streaming import Outcome, Stream, Wire, collect, send_whole
 from pronto.gateway.several import serve_several
 from pronto.observe import logger
@@ -31,6 +34,12 @@ log = logger("edge")
 
 # Clients post a conversation to the very address that they were given as a model.
 _OPEN_TO_CHAT = ("hf", "tgi-root")
+_CHATTING = (Task.TEXT_GENERATION, Task.IMAGE_TEXT_TO_TEXT)
+_CHATS = frozenset({"openai-chat", "anthropic", "ollama"})  # dialects whose messages may have images
+
+
+def _is_open_to_chat(raw: Raw) -> bool:
+    return raw.route in _OPEN_TO_CHAT and raw.task in _CHATTING
 
 
 class Exchange:
@@ -39,7 +48,7 @@ class Exchange:
     # fmt: off
     __slots__ = (
         "account", "account_id", "began", "error", "extra", "headers", "is_carried_on", "match", "model", "outcome",
-        "receive", "request_id", "send", "since", "status",
+        "receive", "request_id", "send", "since", "status", "upload", "uploads",
     )
     # fmt: on
 
@@ -56,6 +65,8 @@ class Exchange:
         self.error: ProntoError | None = None  # instead of an answer
         self.outcome = Outcome()
         self.is_carried_on = False
+        self.uploads: Uploads | None = None  # files that are held until the answer is over
+        self.upload: Kept | None = None  # the body, where it is one of them
 
     @property
     def is_started(self) -> bool:
@@ -83,7 +94,9 @@ class Inference:
         settings = rooms.settings
         account_bytes = settings.account_answers_mb * 2**20
         self._repeats = Repeats(rooms.answers, ttl=settings.idempotency_ttl, account_bytes=account_bytes, now=time.time)
+        self._media = MediaInput(settings)
         self._max_body = settings.max_body_kb * 1000
+        self._max_media = max(self._max_body, settings.max_media_mb * 1_000_000)
         self._body_timeout = settings.body_timeout
         self._keep_alive = settings.sse_keep_alive
         self._logged = settings.log_requests
@@ -95,8 +108,10 @@ class Inference:
         try:
             caller = await authenticate(self._authenticator, exchange.headers, exchange.match.route.takes_api_key)
             exchange.account, exchange.account_id = caller.account, caller.account_id
+            if exchange.match.model is not None:
+                await self._gateway.find(caller, exchange.match.model)
             raw = await self._read(exchange)
-            if raw.route in _OPEN_TO_CHAT and raw.task is Task.TEXT_GENERATION and is_chat(raw.body):
+            if _is_open_to_chat(raw) and is_chat(raw.body):
                 dialect = self._dialects["openai-chat"]
             if HEADER in exchange.headers:
                 await self._answer_once(exchange, dialect, caller, raw)
@@ -108,16 +123,30 @@ class Inference:
             self._finish(exchange, "dropped")
         except Exception as error:
             await self._refuse(exchange, dialect, internal(error, exchange.request_id))
+        finally:
+            if exchange.uploads is not None:
+                exchange.uploads.close()
 
     async def _read(self, exchange: Exchange) -> Raw:
         match, models = exchange.match, self._gateway.models
         model = match.model or self._default(match)
-        task = match.task or models.task_of(model)
-        body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
+        own_task = models.task_of(model) if match.route.dialect == "hf" else None
+        task = match.task or own_task or models.task_of(model)
+        body = b""
+        if self._may_bring_media(exchange, task):
+            exchange.uploads = Uploads(self._media.spool)
+            read = await self._media.read(exchange.receive, exchange.headers, self._max_media, exchange.uploads)
+            if isinstance(read, Kept):
+                exchange.upload = read
+            else:
+                body = read
+        else:
+            body = await read_body(exchange.receive, exchange.headers, self._max_body, self._body_timeout)
         return Raw(
             request_id=exchange.request_id,
             route=match.route.name,
             task=task,
+            own_task=own_task,
             model=model,
             is_named=match.model is not None,
             headers=exchange.headers,
@@ -125,9 +154,30 @@ class Inference:
             now=int(time.time()),
         )
 
+    def _may_bring_media(self, exchange: Exchange, task: Task) -> bool:
+        """Also of conversations, where a model is there that sees."""
+        if task in MEDIA_TASKS:
+            return True
+        return exchange.match.route.dialect in _CHATS and self._gateway.models.sees_images()
+
+    async def _decode(self, exchange: Exchange, dialect: Dialect, raw: Raw, uploads: Uploads) -> tuple[Dialect, Call]:
+        """A body that may hold files, or be one. Raises TooLarge for a long text without any."""
+        used = [dialect]
+
+        def decode(whole: Raw) -> Call:
+            if _is_open_to_chat(whole) and is_chat(whole.body):
+                used[0] = self._dialects["openai-chat"]
+            return used[0].decode(whole)
+
+        call = await self._media.decode(decode, raw, exchange.upload, uploads)
+        size = exchange.upload.size if exchange.upload is not None else len(raw.body)
+        if size > self._max_body and not media_in(call.request.work):
+            raise too_large(self._max_body)
+        return used[0], call
+
     def _default(self, match: Match) -> str:
         try:
-            return self._gateway.models.default()
+            return self._gateway.models.default(match.task)
         except ModelNotFound:
             if not match.route.reads_model:
                 raise
@@ -136,7 +186,8 @@ class Inference:
     async def _answer_once(self, exchange: Exchange, dialect: Dialect, caller: Caller, raw: Raw) -> None:
         """The answer that is kept for the request's key, or a new one that will be."""
         target = (exchange.match.route.path, raw.model, raw.task)
-        asked = repeatable(caller, target, exchange.headers, raw.body)
+        body = raw.body if exchange.upload is None else exchange.upload.digest.encode()
+        asked = repeatable(caller, target, exchange.headers, body)
         kept = await self._repeats.enter(asked)
         if kept is not None:
             await self._replay(exchange, kept)
@@ -166,7 +217,10 @@ class Inference:
             self._log(exchange, "replayed", time.perf_counter() - exchange.began)
 
     async def _answer(self, exchange: Exchange, dialect: Dialect, caller: Caller, raw: Raw) -> None:
-        call = dialect.decode(raw)
+        if exchange.uploads is None:
+            call = dialect.decode(raw)
+        else:
+            dialect, call = await self._decode(exchange, dialect, raw, exchange.uploads)
         exchange.model = call.request.model
         encoder, outcome = dialect.encoder(call), exchange.outcome
         events = self._events(caller, call)

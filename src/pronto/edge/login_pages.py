@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pronto.accounts.address_guard import AddressGuard
 from pronto.accounts.device_login import INTERVAL, TTL, Answer, Device, DeviceLogins, Login, is_code, normal
 from pronto.accounts.tokens import Grant, issue
 from pronto.core.errors import RateLimited, StorageFailed
-from pronto.edge.address_guard import AddressGuard
 from pronto.edge.body import read_body
 from pronto.edge.errors import ClientLeft
 from pronto.edge.health import json_response

@@ -68,7 +68,7 @@ class OllamaPages:
         return json_response(self._shown(info))
 
     def _texts(self) -> list[ModelInfo]:
-        return [info for info in self._gateway.models.list() if info.task is Task.TEXT_GENERATION]
+        return [info for info in self._gateway.models.list() if info.task in _LISTED]
 
     def _tag(self, info: ModelInfo) -> dict[str, Any]:
         return {
@@ -82,6 +82,8 @@ class OllamaPages:
 
     def _shown(self, info: ModelInfo) -> dict[str, Any]:
         can = ["completion", *(["tools"] if info.chats else []), *(["insert"] if info.infills else [])]
+        if info.task in _EMBEDDING:
+            can = ["embedding"]
         return {
             "modelfile": f"# {info.use}\nFROM {info.id}",
             "parameters": "",
@@ -94,6 +96,8 @@ class OllamaPages:
         }
 
 
+_EMBEDDING = (Task.SENTENCE_SIMILARITY, Task.FEATURE_EXTRACTION)
+_LISTED = (Task.TEXT_GENERATION, *_EMBEDDING)
 _RUNNING = {"expires_at": _FOREVER, "size_vram": 0}
 
 

@@ -18,12 +18,18 @@ from pronto.gateway.models import ModelInfo
 from pronto.wire.anthropic.body import CountBody, MessagesBody
 from pronto.wire.anthropic.reply import CountAnswer, MessageAnswer
 from pronto.wire.ollama.body import GenerateBody, OllamaChatBody
+from pronto.wire.ollama.embed import OllamaEmbedBody
 from pronto.wire.openai.chat import ChatBody
 from pronto.wire.openai.chat_reply import ChatAnswer
 from pronto.wire.openai.completion_reply import CompletionAnswer
 from pronto.wire.openai.completions import CompletionBody
+from pronto.wire.openai.embeddings import EmbeddingBody
+from pronto.wire.openai.images import ImagesBody
+from pronto.wire.openai.images_reply import ImagesAnswer
 from pronto.wire.openai.models import ModelBody, ModelList
+from pronto.wire.openai.rerank import RerankBody
 from pronto.wire.openai.responses import ResponseRequest
+from pronto.wire.tei.bodies import CompareBody, EmbedBody, PredictBody, RankBody
 from pronto.wire.text_reply import FrameBody, TextAnswer
 from pronto.wire.text_request import TextBody
 from pronto.wire.tgi.dialect import InfoBody
@@ -113,15 +119,28 @@ _OPENAI = {  # dialect to the names of its body and its answer
     "openai-chat": ("ChatBody", "ChatAnswer"),
     "openai-completions": ("CompletionBody", "CompletionAnswer"),
     "openai-responses": ("ResponseRequest", "ResponseDocument"),
+    "openai-embeddings": ("EmbeddingBody", ""),
+    "openai-rerank": ("RerankBody", ""),
+    "openai-images": ("ImagesBody", "ImagesAnswer"),
 }
-_OTHER_BODIES = (MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody)
-_OTHER_ANSWERS = (MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)
+_OTHER_BODIES = (
+    *(MessagesBody, CountBody, GenerateBody, OllamaChatBody, ChatTokenizeBody),
+    *(ImagesBody, EmbeddingBody, RerankBody, OllamaEmbedBody, EmbedBody, RankBody, CompareBody, PredictBody),
+)
+_OTHER_ANSWERS = (ImagesAnswer, MessageAnswer, CountAnswer, PieceBody, ChatTokenizeAnswer)
+_FORMS = ("openai-image-edits", "openai-image-variations")  # routes whose body is a form, with files beside the fields
 # Route to the struct of its body, and the schema of its answer where it is one.
 _OTHERS: dict[str, tuple[str, _Document]] = {
     "anthropic-messages": ("MessagesBody", _ref("MessageAnswer")),
     "anthropic-count-tokens": ("CountBody", _ref("CountAnswer")),
     "ollama-generate": ("GenerateBody", {"type": "object"}),
     "ollama-chat": ("OllamaChatBody", {"type": "object"}),
+    "ollama-embed": ("OllamaEmbedBody", {"type": "object"}),
+    "ollama-embeddings": ("OllamaEmbedBody", {"type": "object"}),
+    **{f"tei-{name}": ("EmbedBody", {"type": "array"}) for name in ("embed", "embed-all", "embed-sparse")},
+    "tei-rerank": ("RankBody", {"type": "array", "items": {"type": "object"}}),
+    "tei-similarity": ("CompareBody", {"type": "array", "items": {"type": "number"}}),
+    "tei-predict": ("PredictBody", {"type": "array"}),
     "tgi-tokenize": ("TextBody", {"type": "array", "items": _ref("PieceBody")}),
     "tgi-chat-tokenize": ("ChatTokenizeBody", _ref("ChatTokenizeAnswer")),
 }
@@ -132,6 +151,11 @@ _OTHER_STREAMS = {
 }
 _INFO = ("model-info", "info")
 _WITH_TOKEN = ("hub-whoami", "usage")
+_FILES: _Document = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"image": {"type": "string", "format": "binary"}, "mask": {"type": "string", "format": "binary"}},
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -183,7 +207,11 @@ def _operation(route: Route) -> _Document:
     operation["security"] = [{"token": []}]
     operation.setdefault("parameters", []).append(_KEY)
     if route.dialect in _OPENAI:
-        return operation | _openai(*_OPENAI[route.dialect])
+        described = _openai(*_OPENAI[route.dialect])
+        if route.name in _FORMS:
+            schema = {"allOf": [_ref(_OPENAI[route.dialect][0]), _FILES]}
+            described["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+        return operation | described
     operation["requestBody"] = {"required": True, "content": _json(_ref(_asked(route)))}
     failures = {str(status): _failure(text) for status, text in _STATUSES.items()}
     operation["responses"] = {"200": _answer(route), **failures}
@@ -191,7 +219,8 @@ def _operation(route: Route) -> _Document:
 
 
 def _openai(body: str, answer: str) -> _Document:
-    content = _json(_ref(answer)) | {"text/event-stream": {"schema": {"type": "string"}}}
+    streamed: _Document = {"text/event-stream": {"schema": {"type": "string"}}}
+    content = _json(_ref(answer)) | streamed if answer else _json({"type": "object"})
     statuses = {400 if status == 422 else status: text for status, text in _STATUSES.items()}
     failures = {
         str(status): {"description": text, "content": _json(_ref("OpenAiErrorBody"))}

@@ -12,6 +12,7 @@ from pronto.edge.health import Health
 from pronto.edge.hub_api import HubApi
 from pronto.edge.limits_page import LimitsPage
 from pronto.edge.login_pages import LoginPages
+from pronto.edge.model_desk import AdminModels
 from pronto.edge.model_pages import ModelPages
 from pronto.edge.ollama_pages import OllamaPages
 from pronto.edge.pages import Pages
@@ -81,7 +82,7 @@ def _accounts(rooms: Rooms) -> dict[str, Handler]:
 
 
 def _admin(rooms: Rooms) -> dict[str, Handler]:
-    pages, tokens = AdminPages(rooms), AdminTokens(rooms)
+    pages, tokens, models = AdminPages(rooms), AdminTokens(rooms), AdminModels(rooms)
     works: dict[str, Work] = {
         "admin-users": pages.users,
         "admin-add-user": pages.add_user,
@@ -98,6 +99,10 @@ def _admin(rooms: Rooms) -> dict[str, Handler]:
         "admin-create-token": tokens.create,
         "admin-rotate-token": tokens.rotate,
         "admin-revoke-token": tokens.revoke,
+        "admin-load": models.load,
+        "admin-unload": models.unload,
+        "admin-pin": models.pin,
+        "admin-unpin": models.unpin,
     }
     gate = Gate(rooms)
     return {name: gate(work) for name, work in works.items()}

@@ -1,14 +1,11 @@
-"""The table of all paths: pattern and method to a route. No logic but matching; knows no handler and no HTTP library.
+"""The table of all paths: pattern and method to a route. No logic; knows no handler and no HTTP library.
 
 `{id}` is a model id with at most one slash, `{task}` one segment. A new dialect is new lines of the table.
 """
 
-import re
-
 import msgspec
 
-from pronto.core.errors import MethodNotAllowed, NotFound
-from pronto.core.tasks import INTERNAL_TASKS, Task
+from pronto.core.tasks import Task
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +41,50 @@ def _openai(prefix: str) -> tuple[Route, ...]:
             method="POST",
             path=f"{prefix}/v1/{path}",
             dialect=f"openai-{name}",
-            task=Task.TEXT_GENERATION,
+            task=task,
             reads_model=True,
             summary=summary,
         )
-        for name, path, summary in _OPENAI
+        for name, path, task, summary in _OPENAI
+    )
+
+
+def _tei(prefix: str) -> tuple[Route, ...]:
+    """The routes of text-embeddings-inference: alone for the default model, or behind a model."""
+    return tuple(
+        _post(f"tei-{name.replace('_', '-')}", f"{prefix}/{name}", "tei", text, task) for name, task, text in _TEI
+    )
+
+
+def _openai_images(prefix: str) -> tuple[Route, ...]:
+    """As `_openai`, of models that make images."""
+    return tuple(
+        Route(
+            name=name,
+            method="POST",
+            path=f"{prefix}/v1/images/{path}",
+            dialect="openai-images",
+            task=task,
+            reads_model=True,
+            summary=summary,
+        )
+        for name, path, task, summary in _IMAGES
+    )
+
+
+def _openai_audio(prefix: str) -> tuple[Route, ...]:
+    """OpenAI's routes for sound beneath the same addresses."""
+    return tuple(
+        Route(
+            name=f"openai-{name}",
+            method="POST",
+            path=f"{prefix}/v1/audio/{name}",
+            dialect=f"openai-{name}",
+            task=task,
+            reads_model=True,
+            summary=summary,
+        )
+        for name, task, summary in _AUDIO
     )
 
 
@@ -57,8 +93,8 @@ def _anthropic(name: str, path: str, summary: str) -> Route:
     return msgspec.structs.replace(route, takes_api_key=True, reads_model=True)
 
 
-def _ollama(name: str, path: str, summary: str) -> Route:
-    route = _post(name, path, "ollama", summary, Task.TEXT_GENERATION)
+def _ollama(name: str, path: str, summary: str, task: Task = Task.TEXT_GENERATION) -> Route:
+    route = _post(name, path, "ollama", summary, task)
     return msgspec.structs.replace(route, reads_model=True)
 
 
@@ -90,6 +126,10 @@ _ADMIN = (
     ("POST", "create-token", "tokens", "Make a token; it is in this answer alone."),
     ("DELETE", "revoke-token", "tokens/{id}", "Revoke a token."),
     ("POST", "rotate-token", "tokens/{id}/rotate", "Give a token another secret; the old one is refused from then on."),
+    ("POST", "load", "models/{id}/load", "Begin to load a model; 202 while it is on its way."),
+    ("POST", "unload", "models/{id}/unload", "Take an idle model out of memory."),
+    ("POST", "pin", "models/{id}/pin", "Keep a model in memory once it is loaded, whatever else is asked for."),
+    ("POST", "unpin", "models/{id}/unpin", "Let a model be unloaded again when its memory is needed."),
     ("GET", "usage", "usage", "What everybody has used, or one `user` or `org`, by day and model."),
     ("GET", "audit", "audit", "Who changed what, the newest first."),
 )
@@ -99,9 +139,34 @@ _GENERATE = "Continue a prompt; the answer is one object."
 _STREAM = "Continue a prompt; the answer is a stream of tokens."
 _TEXT = Task.TEXT_GENERATION
 _OPENAI = (
-    ("chat", "chat/completions", "Continue a conversation, in OpenAI's format."),
-    ("completions", "completions", "Continue one prompt or several, in OpenAI's format."),
-    ("responses", "responses", "Answer an input, perhaps after an earlier response that is kept, in OpenAI's format."),
+    ("chat", "chat/completions", _TEXT, "Continue a conversation, in OpenAI's format."),
+    ("completions", "completions", _TEXT, "Continue one prompt or several, in OpenAI's format."),
+    (
+        "responses",
+        "responses",
+        _TEXT,
+        "Answer an input, perhaps after an earlier response that is kept, in OpenAI's format.",
+    ),
+    ("embeddings", "embeddings", Task.FEATURE_EXTRACTION, "Vectors of texts or token ids, in OpenAI's format."),
+    ("rerank", "rerank", Task.TEXT_RANKING, "Which documents answer a query, in the format of Cohere and Jina."),
+)
+_TEI = (
+    ("embed", Task.FEATURE_EXTRACTION, "Vectors of texts, in the format of text-embeddings-inference."),
+    ("embed_all", Task.FEATURE_EXTRACTION, "Vectors of all tokens of texts."),
+    ("embed_sparse", Task.FEATURE_EXTRACTION, "Sparse vectors of texts; no model here makes them."),
+    ("rerank", Task.TEXT_RANKING, "How well texts answer a query, the best first."),
+    ("similarity", Task.SENTENCE_SIMILARITY, "How near sentences are to another one."),
+    ("predict", Task.TEXT_CLASSIFICATION, "Labels of texts."),
+)
+_IMAGES = (
+    ("openai-images", "generations", Task.TEXT_TO_IMAGE, "Make images from a description, in OpenAI's format."),
+    ("openai-image-edits", "edits", Task.IMAGE_TO_IMAGE, "Change an image, or a part of it, in OpenAI's format."),
+    ("openai-image-variations", "variations", Task.IMAGE_TO_IMAGE, "Change an image freely, in OpenAI's format."),
+)
+_AUDIO = (
+    ("speech", Task.TEXT_TO_SPEECH, "Say a text in a voice, in OpenAI's format."),
+    ("transcriptions", Task.AUTOMATIC_SPEECH_RECOGNITION, "The words of a recording, in OpenAI's format."),
+    ("translations", Task.AUTOMATIC_SPEECH_RECOGNITION, "The words of a recording in English, in OpenAI's format."),
 )
 _TOKENIZE = "The tokens of a prompt."
 _CHAT_TOKENIZE = "The tokens of a conversation, and the text that the model's template makes of it."
@@ -123,6 +188,13 @@ TABLE: tuple[Route, ...] = (
     *_openai("/models/{id}"),
     *_openai("/hf-inference/models/{id}"),
     *_openai("/hf-inference"),
+    *_openai_images(""),
+    *_openai_images("/models/{id}"),
+    *_openai_images("/hf-inference/models/{id}"),
+    *_openai_images("/hf-inference"),
+    *_openai_audio(""),
+    *_openai_audio("/models/{id}"),
+    *_openai_audio("/hf-inference/models/{id}"),
     _get("root", "/", "Health of the server; a page for browsers."),
     _get("models", "/models", "The models that are served, with their states."),
     _get("model", "/models/{id}", "One model and its state."),
@@ -169,152 +241,21 @@ TABLE: tuple[Route, ...] = (
     _anthropic("anthropic-count-tokens", "/models/{id}/v1/messages/count_tokens", _COUNT),
     _post("tgi-root", "/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
     _post("tgi-root", "/models/{id}/invocations", "tgi", "The same as `/`, at the address of SageMaker.", _TEXT),
+    *_tei(""),
+    *_tei("/models/{id}"),
+    *_tei("/hf-inference/models/{id}"),
     _post("tgi-tokenize", "/tokenize", "tgi", _TOKENIZE, _TEXT),
     _post("tgi-tokenize", "/models/{id}/tokenize", "tgi", _TOKENIZE, _TEXT),
     _post("tgi-chat-tokenize", "/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
     _post("tgi-chat-tokenize", "/models/{id}/chat_tokenize", "tgi", _CHAT_TOKENIZE, _TEXT),
     _ollama("ollama-generate", "/api/generate", "Continue a prompt, in the format of Ollama."),
     _ollama("ollama-chat", "/api/chat", "Answer a conversation, in the format of Ollama."),
-    _get("ollama-tags", "/api/tags", "The models that generate text, in the format of Ollama."),
+    _ollama("ollama-embed", "/api/embed", "Vectors of texts, in the format of Ollama.", Task.FEATURE_EXTRACTION),
+    _ollama(
+        "ollama-embeddings", "/api/embeddings", "The vector of a text, in its older format.", Task.FEATURE_EXTRACTION
+    ),
+    _get("ollama-tags", "/api/tags", "The models that generate text or make vectors, in the format of Ollama."),
     _get("ollama-running", "/api/ps", "Those of them that are loaded."),
     _get("ollama-version", "/api/version", "The version of Ollama that these routes follow."),
     Route(name="ollama-show", method="POST", path="/api/show", summary="One model, in the format of Ollama."),
 )
-
-# Whose shape an error has that comes before any dialect reads the request, or out of a page: the first that fits.
-_WRITERS = (
-    (re.compile(r"/v1/+messages(?:/|$)|^/+anthropic/"), "anthropic"),
-    (re.compile(r"/v1/"), "openai-chat"),
-    # Ollama's clients ask for more than is in the table.
-    (
-        re.compile(
-            r"^/+api/(?:generate|chat|tags|ps|version|show|create|copy|delete|pull|push|embed|embeddings|blobs)(?:/|$)"
-        ),
-        "ollama",
-    ),
-)
-
-
-def writer_of(path: str) -> str:
-    """The dialect that writes errors at this path, whether anything is there or not."""
-    return next((dialect for pattern, dialect in _WRITERS if pattern.search(path)), "hf")
-
-
-REMEMBERED = 1024  # requests whose route is not looked for again
-REMEMBERED_PATH = 256  # characters
-
-_SEGMENT = r"[\w.-]{1,96}"
-_ID = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})?", re.ASCII)
-_TASKS = {task.value: task for task in Task if task not in INTERNAL_TASKS}
-_Methods = dict[str, Route]
-
-
-def _by_path(table: tuple[Route, ...]) -> dict[str, _Methods]:
-    paths: dict[str, _Methods] = {}
-    for route in table:
-        paths.setdefault(route.path, {})[route.method] = route
-    return paths
-
-
-class Routes:
-    """The table, made ready for matching: a dictionary for plain paths, else prefix, id and suffix."""
-
-    def __init__(self, table: tuple[Route, ...] = TABLE) -> None:
-        self._matches: dict[tuple[str, str], Match] = {}  # by method and path
-        self._plain: dict[str, _Methods] = {}
-        self._prefixed: dict[str, dict[str, _Methods]] = {}  # prefix to suffix to methods
-        self._task_first: dict[str, _Methods] = {}  # prefixes after which a task stands, then the id
-        for path, methods in _by_path(table).items():
-            prefix, _, suffix = path.partition("{id}")
-            if prefix == path:
-                self._plain[path] = methods
-            elif prefix.endswith("{task}/"):
-                self._task_first[prefix.removesuffix("{task}/")] = methods
-            else:
-                self._prefixed.setdefault(prefix, {})[suffix.removesuffix("{task}")] = methods
-
-    def match(self, method: str, path: str) -> Match:
-        """`path` is decoded. Raises NotFound, or MethodNotAllowed with the methods that the path has."""
-        match = self._matches.get((method, path))
-        if match is None:
-            match = self._find(method, path)
-            if len(path) <= REMEMBERED_PATH:
-                if len(self._matches) >= REMEMBERED:
-                    self._matches.clear()
-                self._matches[method, path] = match
-        return match
-
-    def _find(self, method: str, path: str) -> Match:
-        methods = self._plain.get(path)
-        if methods is not None:
-            return _pick(methods, method, path, None, None)
-        if "//" in path:
-            path = re.sub("/{2,}", "/", path)
-        if "/v1/v1/" in path:
-            # Clients add it to an address that ends with it already.
-            path = path.replace("/v1/v1/", "/v1/")
-        if path.endswith("/") and path != "/":
-            path = path[:-1]
-        methods = self._plain.get(path)
-        if methods is not None:
-            return _pick(methods, method, path, None, None)
-        for prefix, suffixes in self._prefixed.items():
-            if path.startswith(prefix):
-                return _match_model(suffixes, method, path, path[len(prefix) :])
-        for prefix, methods in self._task_first.items():
-            if path.startswith(prefix):
-                task, _, model = path[len(prefix) :].partition("/")
-                return _pick(methods, method, path, _valid(model, path), _task(task, path))
-        raise _unknown(path)
-
-
-def _match_model(suffixes: dict[str, _Methods], method: str, path: str, rest: str) -> Match:
-    # An id that ends like a route is refused at registration, so a known suffix is never part of an id.
-    parts = rest.split("/", 2)
-    if len(parts) == 1:
-        return _found(suffixes, "", method, path, rest)
-    after_one = rest[len(parts[0]) :]
-    if _known(suffixes, after_one):
-        return _found(suffixes, after_one, method, path, parts[0])
-    model = f"{parts[0]}/{parts[1]}"
-    return _found(suffixes, rest[len(model) :], method, path, model)
-
-
-def _known(suffixes: dict[str, _Methods], suffix: str) -> bool:
-    return suffix in suffixes or suffix[: suffix.rfind("/") + 1] in suffixes
-
-
-def _found(suffixes: dict[str, _Methods], suffix: str, method: str, path: str, model: str) -> Match:
-    methods = suffixes.get(suffix)
-    if methods is not None:
-        return _pick(methods, method, path, _valid(model, path), None)
-    head, _, last = suffix.rpartition("/")
-    methods = suffixes.get(head + "/")
-    if methods is None:
-        raise _unknown(path)
-    return _pick(methods, method, path, _valid(model, path), _task(last, path))
-
-
-def _pick(methods: _Methods, method: str, path: str, model: str | None, task: Task | None) -> Match:
-    route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
-    if route is None:
-        allowed = (*methods, "HEAD", "OPTIONS") if "GET" in methods else (*methods, "OPTIONS")
-        raise MethodNotAllowed(f"{path} does not take {method}. It takes {', '.join(methods)}.", allowed)
-    return Match(route, model, task or route.task)
-
-
-def _valid(model: str, path: str) -> str:
-    if _ID.fullmatch(model) is None or ".." in model:
-        raise _unknown(path)
-    return model
-
-
-def _task(name: str, path: str) -> Task:
-    task = _TASKS.get(name)
-    if task is None:
-        raise NotFound(f"There is no task {name[:96]!r}. Please look at /docs for what this server offers.")
-    return task
-
-
-def _unknown(path: str) -> NotFound:
-    return NotFound(f"There is nothing at {path[:200]}. Please look at /docs for what this server offers.")

@@ -6,24 +6,21 @@ Knows files and stages; what is exported and when is the fleet's business.
 import gc
 import shutil
 import sys
-import threading
 import warnings
-from collections import deque
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pronto.core.adapter import CONFIG, WEIGHTS
-from pronto.core.events import Completed, Done, Output, Progress
-from pronto.core.model import Model
-from pronto.core.request import Export, InferenceRequest
-from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.core.request import Export
+from pronto.engines.encoders.conversion import convert_encoder, inspect_encoder
+from pronto.engines.export_job import Enter, JobEngine
 from pronto.engines.text import lora, manifest, staging
 from pronto.engines.text.source import SourceFacts, inspect_source
 
-STAGES = ("wait", "read", "export", "compress", "write")
-_HEARTBEAT = 0.25  # seconds between two signs of life
 _BYTES = {"fp16": 2.0, "int8": 1.1, "int4": 0.7}  # of disk for a parameter, scales included
 _COPIED = (  # the source's own files: what the export tool writes in their place can differ
     "tokenizer.json",
@@ -36,126 +33,53 @@ _COPIED = (  # the source's own files: what the export tool writes in their plac
 _TOOLS = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "nncf", "transformers", "torch")
 _XML = "openvino_model.xml"
 
-Enter = Callable[[str], None]  # told the name of the stage that begins; raises when nobody wants the export any more
+
+class Kind(msgspec.Struct, frozen=True):
+    """What differs between the models that are exported. `convert` writes all files but the manifest."""
+
+    inspect: Callable[[Path], SourceFacts]  # raises ValueError with a sentence
+    convert: Callable[[Export, Path, Enter], None]
+    weights: tuple[str, ...]
 
 
-class ExportEngine:
-    """Does one export at a time, in a thread, so that every step can say how far it is."""
+class ExportEngine(JobEngine):
+    """See export_job.py."""
 
-    def __init__(self) -> None:
-        self._queue: deque[tuple[int, Export | None]] = deque()
-        self._job: _Job | None = None
-        self._cancelled: set[int] = set()
-
-    def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
-        return Capabilities(slots=1)
-
-    def add(self, id: int, request: InferenceRequest) -> None:
-        self._queue.append((id, request.work if isinstance(request.work, Export) else None))
-
-    def cancel(self, id: int) -> None:
-        """Its thread stops at the next stage and clears up; until then it keeps the target's lock."""
-        if (self._job is not None and self._job.id == id) or any(queued == id for queued, _ in self._queue):
-            self._cancelled.add(id)
-
-    def step(self) -> Step:
-        if self._job is not None:
-            return self._advance(self._job)
-        if not self._queue:
-            return ()
-        id, work = self._queue.popleft()
-        if id in self._cancelled:
-            self._cancelled.discard(id)
-            return ((id, Done()),)
-        if work is None:
-            return ((id, Failed("invalid_input", "This worker only exports models.")),)
-        self._job = _Job(id, work)
-        return ((id, self._job.progress()),)
-
-    def stats(self) -> Stats:
-        return Stats(running=int(self._job is not None), waiting=len(self._queue))
-
-    def _advance(self, job: "_Job") -> Step:
-        if job.id in self._cancelled:
-            self._cancelled.discard(job.id)
-            job.cancelled.set()
-            self._job = None
-            return ((job.id, Done()),)
-        ended = job.wait(_HEARTBEAT)
-        if ended is None:
-            return ((job.id, job.progress()),)
-        self._job = None
-        return tuple((job.id, event) for event in ended)
+    def __init__(self, kind: Kind | None = None) -> None:
+        super().__init__(lambda work, enter: export(work, enter, kind))
 
 
-class _Cancelled(Exception):
-    """Nobody wants the export any more."""
-
-
-class _Job:
-    """One export and its thread."""
-
-    def __init__(self, id: int, work: Export) -> None:
-        self.id = id
-        self.cancelled = threading.Event()
-        self._work = work
-        self._stage = STAGES[0]
-        self._result: tuple[EngineEvent, ...] = ()
-        # A daemon: the worker can end while the export tool is deep in a long call.
-        self._thread = threading.Thread(target=self._run, name="export", daemon=True)
-        self._thread.start()
-
-    def progress(self) -> Progress:
-        return Progress(STAGES.index(self._stage), len(STAGES), unit="stages", stage=self._stage)
-
-    def wait(self, seconds: float) -> tuple[EngineEvent, ...] | None:
-        """The last events, or None while it goes on."""
-        self._thread.join(seconds)
-        return None if self._thread.is_alive() else self._result
-
-    def _run(self) -> None:
-        try:
-            note = export(self._work, self._enter)
-            self._result = (Output(Completed(note)), Done())
-        except _Cancelled:
-            self._result = (Done(),)
-        except ValueError as error:
-            self._result = (Failed("invalid_input", str(error)),)
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            self._result = (Failed("generation", f"The export failed while it was at `{self._stage}`: {reason}"),)
-
-    def _enter(self, stage: str) -> None:
-        if self.cancelled.is_set():
-            raise _Cancelled
-        self._stage = stage
-
-
-def export(work: Export, enter: Enter) -> str:
+def export(work: Export, enter: Enter, kind: Kind | None = None) -> str:
     """Export `work.folder` into `work.target` unless that is there already; returns a note for the log.
 
     Raises ValueError with a sentence when the source or the disk does not allow it.
     """
     folder, target = Path(work.folder), Path(work.target)
-    if work.weights not in _BYTES:
-        raise ValueError(f"There are no weights {work.weights!r}: please choose one of {', '.join(_BYTES)}.")
+    kind = kind or TEXT
+    if work.weights not in kind.weights:
+        raise ValueError(f"There are no weights {work.weights!r}: please choose one of {', '.join(kind.weights)}.")
     with staging.alone(target, lambda: enter("wait")):
         if target.exists():
             manifest.verify(target)
             return "it was there already"
-        facts = inspect_source(folder)
+        facts = kind.inspect(folder)
         adapter = Path(work.adapter) if work.adapter else None
         staging.check_space(target, _disk_needed(facts, work.weights))
         with staging.staged(target) as part:
-            _convert(work, part, enter)
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # tracing warns by the dozen about constants that are meant to be constants
+                kind.convert(work, part, enter)
             manifest.write(part, _origin(folder, facts, work.weights, adapter))
     return f"{facts.parameters} parameters as {work.weights}"
 
 
 def _disk_needed(facts: SourceFacts, weights: str) -> int:
-    """Bytes at the fullest moment: the fp16 graph, and beside it the compressed one."""
+    """Bytes at the fullest moment: the graph as it was published, and beside it the compressed one."""
     compressed = 0.0 if weights == "fp16" else _BYTES[weights]
-    return int(facts.parameters * (_BYTES["fp16"] + compressed)) + 64 * 2**20
+    graph = max(facts.weight_bytes, facts.parameters * _BYTES["fp16"])
+    return int(graph + facts.parameters * compressed) + 64 * 2**20
 
 
 def _origin(folder: Path, facts: SourceFacts, weights: str, adapter: Path | None) -> manifest.Origin:
@@ -173,20 +97,34 @@ def _origin(folder: Path, facts: SourceFacts, weights: str, adapter: Path | None
 
 def _convert(work: Export, part: Path, enter: Enter) -> None:
     folder = Path(work.folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns by the dozen about constants that are meant to be constants
-        enter("read")
-        tokenizer, model = _read(folder, work.adapter)
-        enter("export")
-        _export_graph(model, tokenizer, part)
-        del model
-        gc.collect()
-        _export_graph(_probe(folder), tokenizer, part / "probe")
-        enter("compress")
-        if work.weights != "fp16":
-            _compress(part / _XML, work.weights)
-        enter("write")
-        _write_tokenizers(tokenizer, folder, part)
+    enter("read")
+    tokenizer, model = _read(folder, work.adapter)
+    enter("export")
+    _export_graph(model, tokenizer, part)
+    del model
+    gc.collect()
+    _export_graph(_probe(folder), tokenizer, part / "probe")
+    enter("compress")
+    if work.weights != "fp16":
+        _compress(part / _XML, work.weights)
+    enter("write")
+    _write_tokenizers(tokenizer, folder, part)
+
+
+def _convert_encoder(work: Export, part: Path, enter: Enter) -> None:
+    if work.adapter is not None:
+        raise ValueError("An encoder takes no adapter.")
+    _stay_offline()
+    convert_encoder(Path(work.folder), part, work.weights, enter)
+
+
+TEXT = Kind(inspect_source, _convert, tuple(_BYTES))
+ENCODER = Kind(inspect_encoder, _convert_encoder, ("fp16", "int8"))
+
+
+def encoder_exporter() -> ExportEngine:
+    """The export of encoders: of embeddings, and of those with a classification head."""
+    return ExportEngine(ENCODER)
 
 
 def _stay_offline() -> None:

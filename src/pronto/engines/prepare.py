@@ -72,7 +72,7 @@ class PrepareEngine:
         )
         if isinstance(work, Tokenize):
             return tokenize_prompt(work.prompt, source)
-        return prepare(work.work, source, work.context)
+        return prepare(work.work, source, work.context, as_text=work.as_text)
 
     def _encoder(self, folder: Path) -> Encoder:
         """The encoder of a folder, read again when its file has changed. Raises ValueError when there is none."""
@@ -88,7 +88,7 @@ class PrepareEngine:
         return self._encoders[key]
 
 
-def prepare(work: TextGeneration, source: Source, context: int) -> Prepared:
+def prepare(work: TextGeneration, source: Source, context: int, *, as_text: bool = False) -> Prepared:
     """Ids, truncated and checked, the room that is left, and how the answer is to be read. Raises InvalidInput."""
     _check_truncate(work.truncate, context)
     prompt = encode_prompt(work, source)
@@ -106,6 +106,7 @@ def prepare(work: TextGeneration, source: Source, context: int) -> Prepared:
         stop_ids=prompt.stop_ids,
         tool_style=prompt.tool_style,
         thinking=prompt.thinking,
+        text=prompt.text if as_text else None,
     )
 
 

@@ -1,6 +1,6 @@
 """Names of engines, and what is known of each before it is loaded. Imports no engine until one is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -16,17 +16,37 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An engine that a catalog entry can name, or that the house uses for itself."""
 
     name: str
-    target: str  # module:class
+    target: str  # module:class, or module:function that makes an engine
     tasks: frozenset[Task]
     exporter: str | None = None  # the engine that makes what this one loads; None: it loads the source's files
+    has_adapters: bool = False  # whether it serves a model with an adapter added into its weights
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
     overhead_bytes: int = 256 * 2**20  # of its worker, beside weights and KV cache
+    # Modules to have imported before its worker is forked. transformers and diffusers import lazily: name the parts.
+    preload: tuple[str, ...] = ()
     adapts: bool = False  # whether one loaded model serves all of its adapters, each request naming its own
     installer: str | None = None  # the command that makes its interpreter; None: it runs on the gateway's own
     environment: Mapping[str, str] = {}  # of its worker, which libraries read when they are imported
 
 
+# Always kept imported: what workers of the engines without heavy libraries need.
+LIGHT = (
+    "numpy",
+    "tokenizers",
+    "psutil",
+    "pronto.engines.prepare",
+    "pronto.engines.echo",
+    "openvino",
+    "openvino_genai",
+    "pronto.engines.openvino_llm",
+    "pronto.engines.text.openvino_pipeline",
+)
+# Imported before a model is known only where one may need them: seconds and hundreds of megabytes.
+_HEAVY = frozenset({"torch", "transformers", "diffusers", "sentence_transformers", "optimum"})
+
+
+_TORCH = ("torch", "transformers.models.auto.modeling_auto")
 # The core steps where it is called; threads are counted by OMP_NUM_THREADS and bound to no core; nothing is reported
 # to anybody, no plug-in is loaded, and what its processes say to each other stays on this machine.
 _VLLM = {
@@ -40,6 +60,14 @@ _VLLM = {
     "DO_NOT_TRACK": "1",
 }
 _TEXT = frozenset({Task.TEXT_GENERATION})
+_SPEAKING = frozenset({Task.TEXT_TO_SPEECH, Task.TEXT_TO_AUDIO})
+_HEARING = frozenset({Task.AUTOMATIC_SPEECH_RECOGNITION, Task.AUDIO_CLASSIFICATION, Task.AUDIO_TO_AUDIO})
+_VISION = frozenset(
+    {Task.IMAGE_CLASSIFICATION, Task.ZERO_SHOT_IMAGE_CLASSIFICATION, Task.OBJECT_DETECTION, Task.IMAGE_SEGMENTATION}
+    | {Task.DEPTH_ESTIMATION, Task.IMAGE_TO_TEXT, Task.VISUAL_QUESTION_ANSWERING, Task.DOCUMENT_QUESTION_ANSWERING}
+    | {Task.IMAGE_FEATURE_EXTRACTION}
+)
+_IMAGES = frozenset({Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINTING})
 
 ENTRIES = {
     entry.name: entry
@@ -56,8 +84,77 @@ ENTRIES = {
             target="pronto.engines.openvino_llm:OpenVinoEngine",
             tasks=_TEXT,
             exporter="openvino-export",
+            has_adapters=True,
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark"}),
+        ),
+        EngineEntry(
+            name="pipelines-text",
+            target="pronto.engines.pipelines_text.engine:make_engine",
+            tasks=frozenset(
+                {Task.TEXT_CLASSIFICATION, Task.ZERO_SHOT_CLASSIFICATION, Task.TEXT_RANKING, Task.TOKEN_CLASSIFICATION}
+                | {Task.QUESTION_ANSWERING, Task.TABLE_QUESTION_ANSWERING, Task.FILL_MASK, Task.TEXT2TEXT_GENERATION}
+                | {Task.SUMMARIZATION, Task.TRANSLATION, Task.CONVERSATIONAL}
+            ),
+            preload=_TORCH,
+        ),
+        EngineEntry(
+            name="tabular",
+            target="pronto.engines.tabular.engine:make_engine",
+            tasks=frozenset({Task.TABULAR_CLASSIFICATION, Task.TABULAR_REGRESSION}),
+        ),
+        EngineEntry(
+            name="sentence-embedding",
+            target="pronto.engines.sentence_embedding:engine",
+            tasks=frozenset({Task.FEATURE_EXTRACTION, Task.SENTENCE_SIMILARITY, Task.TEXT_RANKING}),
+            exporter="encoder-export",
+        ),
+        EngineEntry(
+            name="cross-encoder",
+            target="pronto.engines.cross_encoder:engine",
+            tasks=frozenset({Task.TEXT_RANKING, Task.TEXT_CLASSIFICATION}),
+            exporter="encoder-export",
+        ),
+        EngineEntry(
+            name="encoder-export",
+            target="pronto.engines.openvino_export:encoder_exporter",
+            tasks=frozenset({Task.EXPORT}),
+        ),
+        EngineEntry(
+            name="diffusers",
+            target="pronto.engines.diffusers_image:engine",
+            tasks=_IMAGES,
+            has_adapters=True,
+            preload=(*_TORCH, "diffusers"),
+        ),
+        EngineEntry(
+            name="pipelines-vision", target="pronto.engines.pipelines_vision:make", tasks=_VISION, preload=_TORCH
+        ),
+        EngineEntry(
+            name="transformers-vlm",
+            target="pronto.engines.transformers_vlm:VlmEngine",
+            tasks=frozenset({Task.IMAGE_TEXT_TO_TEXT}),
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
+            preload=_TORCH,
+        ),
+        EngineEntry(
+            name="transformers",
+            target="pronto.engines.transformers_llm:TransformersEngine",
+            tasks=_TEXT,
+            refused=frozenset({"top_n_tokens", "decoder_input_details", "watermark", "grammar"}),
+            preload=(*_TORCH, "pronto.engines.transformers_llm"),
+        ),
+        EngineEntry(
+            name="diffusers-openvino",
+            target="pronto.engines.diffusers_image:openvino_engine",
+            tasks=_IMAGES,
+            exporter="diffusers-export",
+            has_adapters=True,
+        ),
+        EngineEntry(
+            name="diffusers-export",
+            target="pronto.engines.diffusers_export:ImageExportEngine",
+            tasks=frozenset({Task.EXPORT}),
         ),
         EngineEntry(
             name="vllm",
@@ -87,6 +184,13 @@ ENTRIES = {
             target="pronto.engines.openvino_export:ExportEngine",
             tasks=frozenset({Task.EXPORT}),
         ),
+        EngineEntry(name="bark", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING, preload=_TORCH),
+        EngineEntry(
+            name="text-to-audio", target="pronto.engines.bark_audio:make_engine", tasks=_SPEAKING, preload=_TORCH
+        ),
+        EngineEntry(
+            name="pipelines-audio", target="pronto.engines.pipelines_audio:make_engine", tasks=_HEARING, preload=_TORCH
+        ),
         EngineEntry(name="pull", target="pronto.engines.pull:PullEngine", tasks=frozenset({Task.PULL})),
     )
 }
@@ -98,6 +202,11 @@ def entry(name: str) -> EngineEntry:
         return ENTRIES[name]
     except KeyError:
         raise KeyError(f"there is no engine {name!r}; known: {', '.join(sorted(ENTRIES))}") from None
+
+
+def is_heavy(preload: Sequence[str]) -> bool:
+    """Whether one of these modules is a heavy library."""
+    return any(name.partition(".")[0] in _HEAVY for name in preload)
 
 
 def interpreter(engine: str, model: Model) -> str | None:

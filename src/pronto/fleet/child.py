@@ -1,4 +1,4 @@
-"""A worker's process as its parent sees it: spawned, watched, signalled, reaped. Knows nothing of messages."""
+"""A process as its parent sees it: spawned or adopted, watched, signalled, reaped. Knows nothing of messages."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from pronto.fleet import abroad
 
 KEPT_LINES = 50
 KEPT_WIDTH = 400  # characters of a kept line
+ORPHANS_AFTER = 0.5  # seconds
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")  # per second, the unit of CPU times in /proc
 
 PASSED = frozenset(
@@ -54,39 +55,22 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """One process in a session of its own. `on_exit` is called once, in the loop, when it has been reaped."""
+    """One process in a session of its own. `on_exit` is called once, in the loop, when it has been reaped.
 
-    def __init__(self, python: str | None, descriptor: int, environment: dict[str, str]) -> None:
+    `output` is read to its end; `reap()` waits for the process, which has ended, and returns its exit code.
+    """
+
+    def __init__(self, pid: int, output: int, reap: Callable[[], int]) -> None:
+        self.pid = pid
         self.returncode: int | None = None
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_exit: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
-        command = [sys.executable, "-P", "-m", "pronto.fleet.worker"]
-        if python is not None:
-            environment = {name: value for name, value in environment.items() if name not in OWN}
-            command = [python, "-P", str(abroad.__file__)]
-        # Spawned by the loop's own thread: PR_SET_PDEATHSIG watches the thread that spawned, not the process.
-        self._popen = subprocess.Popen(
-            [*command, str(descriptor), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(descriptor,),
-            env=environment,
-            start_new_session=True,
-            bufsize=0,
-        )
-        assert self._popen.stdout is not None
-        self._output = self._popen.stdout.fileno()
-        self._partial = b""
-        os.set_blocking(self._output, False)
-        self._pidfd = os.pidfd_open(self._popen.pid)
-        self._loop.add_reader(self._output, self._read_output)
+        self._reap, self._output, self._partial = reap, output, b""
+        os.set_blocking(output, False)
+        self._pidfd = os.pidfd_open(pid)
+        self._loop.add_reader(output, self._read_output)
         self._loop.add_reader(self._pidfd, self._exited)
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
 
     def watch(self, on_exit: Callable[[], None]) -> None:
         self._on_exit = on_exit
@@ -133,14 +117,14 @@ class Child:
     def _close_output(self) -> None:
         if self._output >= 0:
             self._loop.remove_reader(self._output)
+            os.close(self._output)
             self._output = -1
-            assert self._popen.stdout is not None
-            self._popen.stdout.close()
 
     def _exited(self) -> None:
         # Before reaping: until then the process group's number cannot be given to anybody else.
         self.signal(signal.SIGKILL)
-        self.returncode = self._popen.wait()
+        self.returncode = self._reap()
+        self._loop.call_later(ORPHANS_AFTER, self._reap_orphans)
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         if self._output >= 0:
@@ -148,3 +132,47 @@ class Child:
             self._close_output()
         if self._on_exit is not None:
             self._on_exit()
+
+    def _reap_orphans(self) -> None:
+        """What the process had started came to us when it ended, and was killed with it."""
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-self.pid, os.WNOHANG)[0]:
+                continue
+
+
+def spawn(arguments: Sequence[str], descriptor: int, environment: dict[str, str], python: str | None = None) -> Child:
+    """`python -m ...` with one descriptor of ours. `python` None: the gateway's own interpreter."""
+    command = [sys.executable, "-P", "-m", *arguments]
+    if python is not None:
+        environment = {name: value for name, value in environment.items() if name not in OWN}
+        command = [python, "-P", str(abroad.__file__), *arguments[1:]]
+    output, theirs = os.pipe()
+    try:
+        # Spawned by the loop's own thread: PR_SET_PDEATHSIG watches the thread that spawned, not the process.
+        popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.STDOUT,
+            pass_fds=(descriptor,),
+            env=environment,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(output)
+        raise
+    finally:
+        os.close(theirs)
+    return Child(popen.pid, output, popen.wait)
+
+
+def adopt(pid: int, output: int) -> Child:
+    """A process that was forked elsewhere and has been handed to this one, which the kernel lets wait for it."""
+
+    def reap() -> int:
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except ChildProcessError:  # its parent has not handed it over before both ended
+            return -signal.SIGKILL
+
+    return Child(pid, output, reap)

@@ -15,6 +15,7 @@ import struct
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
@@ -28,6 +29,11 @@ def die_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of processes below this one whose own parent ends, instead of the system's first process."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def prepare_process() -> list[str]:
@@ -75,7 +81,31 @@ def _keep_identity(uid: int, gid: int) -> None:
             return
 
 
-def resident_bytes() -> int:
-    """Memory of this process, in bytes."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def resident_bytes(pid: int | str = "self") -> int:
+    """Memory of a process, with what it shares with others."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def private_bytes(pid: int | str = "self") -> int:
+    """Memory that a process has to itself: what would be free if it ended. All of it where the kernel does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return resident_bytes(pid)
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
+
+
+def forget_peak() -> None:
+    """Let peak_bytes count from now: what loading took besides is free again."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # then loading counts as well
+
+
+def peak_bytes(pid: int) -> int:
+    """As private_bytes, at the moment when the process was largest. Raises OSError when it is gone."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    amounts = {name: value for name, _, value in (line.partition(":") for line in text.splitlines())}
+    highest, now = (int(amounts[name].split()[0]) * 1024 for name in ("VmHWM", "VmRSS"))
+    return private_bytes(pid) + max(0, highest - now)

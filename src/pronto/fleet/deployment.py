@@ -100,6 +100,10 @@ class Deployment:
     async def health(self) -> Health:
         return await self._replica.health() if self._replica else Health.DEAD
 
+    async def peak_bytes(self) -> int:
+        """Memory that the worker took at most since it was loaded, measured; 0: not known."""
+        return await self._replica.peak_bytes() if self._replica else 0
+
     async def start(self) -> None:
         """Launch and load. Raises LoadFailed."""
         self._replica = await self._launcher.launch(self._spec, self._device)

@@ -2,16 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
-from pronto.core.errors import DeadlineExceeded, Draining, Loading, ModelFailed, Overloaded, ProntoError
+from pronto.core.errors import DeadlineExceeded, Draining, Forbidden, Loading, ModelFailed, Overloaded
 from pronto.core.events import Waiting
 from pronto.core.model import Model, State
+from pronto.fleet.budget import FRESH, Budget, too_big
 from pronto.fleet.deployment import Deployment, Terms
 from pronto.fleet.estimates import Estimate, Estimates
 from pronto.fleet.journey import Journey, ModelState
 from pronto.fleet.loading import Host, Library, Loader
-from pronto.fleet.memory import Memory, Tenure
+from pronto.fleet.memory import Memory
 from pronto.fleet.replica import Launcher, LoadFailed
 from pronto.fleet.shares import Counters
 from pronto.observe import logger
@@ -20,7 +21,7 @@ log = logger("fleet")
 
 NEWS = 1.0  # seconds between two Waiting events
 ROUND = 1.0  # seconds between two looks at who is idle
-FRESH = 2.0  # seconds after its last use in which a model is not sent away: somebody is about to knock
+WAY_POLL = 0.1  # seconds between two looks at whether a model that makes way has gone
 DRAIN_POLL = 0.02  # seconds
 
 __all__ = ["Fleet", "Host", "Library", "ModelState"]
@@ -41,10 +42,10 @@ class Fleet:
     ) -> None:
         self._host, self._library, self._clock, self._rng = host, library, clock, rng
         self._memory = Memory(host.memory_bytes)
+        self._budget = Budget(self._memory, self._all, self._end, clock)
         terms = Terms(queue_size=host.queue_size, counters=Counters())
         self._loader = Loader(launcher, host, library, estimates, memory=self._memory, terms=terms)
         self._journeys: dict[str, list[Journey]] = {}
-        self._making_room = asyncio.Lock()
         self._endings: set[asyncio.Task[None]] = set()
         self._rounds: asyncio.Task[None] | None = None
         self._is_draining = False
@@ -55,29 +56,39 @@ class Fleet:
         """The Deployment at once when it is loaded. Otherwise the load begins, and without `wait` Loading is raised;
         with it, Waiting comes about once a second and then the Deployment. Without `load` nothing is begun.
 
-        Raises Loading, ModelFailed, Overloaded (no room for it now), DeadlineExceeded, Draining.
+        Raises Loading, ModelFailed, Forbidden (it can never fit), Overloaded (no room now), DeadlineExceeded, Draining.
         """
+        journey, is_begun = self._find(model), False
+        while (deployment := self._free(journey)) is None:
+            if self._is_draining:
+                raise Draining()
+            if journey is None or not (journey.is_loading or journey.makes_way):
+                if is_begun and journey is not None and journey.is_stopped:
+                    raise ModelFailed(model.id, "its loading was stopped")
+                # Once more where it was loaded, and had to go before those who waited could see it.
+                journey, is_begun = self._begin(model, journey, load=load), True
+            if not wait:
+                raise self._loading(journey)
+            yield self._waiting(journey, deadline)
+            left = max(0.0, deadline - self._clock())
+            if journey.task is not None and journey.is_loading:
+                await asyncio.wait({journey.task}, timeout=min(NEWS, left))
+            else:
+                await asyncio.sleep(min(WAY_POLL, left))
         if self._is_draining:
             raise Draining()
-        journey = self._find(model)
-        deployment = self._usable(journey)
-        if deployment is not None:
-            deployment.last_used = self._clock()
-            yield deployment
-            return
-        journey = self._begin(model, journey, load=load)
-        if not wait:
-            raise self._loading(journey)
-        while (deployment := self._usable(journey)) is None:
-            if not journey.is_loading:
-                raise self._why_not(journey)
-            left = deadline - self._clock()
-            if left <= 0:
-                raise DeadlineExceeded(f"Model {model.id} was not loaded in time. Please try again.", stage="load")
-            yield Waiting(journey.stage, None, round(journey.remaining(self._clock()).seconds, 1))
-            assert journey.task is not None
-            await asyncio.wait({journey.task}, timeout=min(NEWS, left))
+        deployment.last_used = self._clock()
         yield deployment
+
+    def _free(self, journey: Journey | None) -> Deployment | None:
+        """The deployment, if it takes new requests."""
+        return None if journey is None or journey.makes_way else self._usable(journey)
+
+    def _waiting(self, journey: Journey, deadline: float) -> Waiting:
+        """The news for who waits. Raises DeadlineExceeded."""
+        if deadline <= self._clock():
+            raise DeadlineExceeded(f"Model {journey.model.id} was not loaded in time. Please try again.", stage="load")
+        return Waiting(journey.stage, None, round(journey.remaining(self._clock()).seconds, 1))
 
     def state(self, model: Model) -> ModelState:
         """How far a model is."""
@@ -102,9 +113,23 @@ class Fleet:
                 return ModelState(state=State.FAILED, reason=journey.reason)
         return self._state_on_disk(model)
 
+    @property
+    def memory(self) -> Memory:
+        """To look at only."""
+        return self._memory
+
     def loaded(self) -> list[Deployment]:
         """Every deployment that takes requests."""
         return [journey.deployment for journey in self._all() if journey.deployment is not None]
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes, measured where that was possible."""
+        return self._memory.used
+
+    def pin(self, ids: Iterable[str]) -> None:
+        """These models stay, whatever memory is needed, beside those that were pinned when they were loaded."""
+        self._budget.pinned = frozenset(ids)
 
     async def unload(self, model_id: str) -> bool:
         """End a model that nobody uses; also what is being loaded of it. False when it is busy, or not loaded."""
@@ -165,7 +190,7 @@ class Fleet:
                 raise refusal
         if journey is not None and journey.is_loading:
             return journey
-        forecast = self._forecast(model)
+        forecast = self._survey(model)
         if not load:
             raise Loading(
                 model.id,
@@ -183,11 +208,15 @@ class Fleet:
             self._rounds = asyncio.create_task(self._look_after())
         return journey
 
-    def _forecast(self, model: Model) -> list[tuple[str, Estimate]]:
+    def _survey(self, model: Model) -> list[tuple[str, Estimate]]:
+        """What is left to do. Raises ModelFailed for what cannot be served, Forbidden for what can never fit."""
         try:
-            return self._loader.forecast(model)
+            forecast, least = self._loader.survey(model)
         except ValueError as error:
             raise ModelFailed(model.id, str(error)) from error
+        if least > self._memory.budget:
+            raise Forbidden(f"The model {model.id} is too large to be loaded: {too_big(least, self._memory.budget)}.")
+        return forecast
 
     def _loading(self, journey: Journey) -> Loading:
         left = journey.remaining(self._clock())
@@ -195,15 +224,10 @@ class Fleet:
             journey.model.id, estimated_time=round(left.seconds, 1), guessed=left.guessed, stage=journey.stage
         )
 
-    def _why_not(self, journey: Journey) -> ProntoError:
-        if self._is_draining:
-            return Draining()
-        return journey.refusal(self._clock()) or ModelFailed(journey.model.id, "its loading was stopped")
-
     async def _bring_up(self, journey: Journey) -> None:
         """A load, from whatever stage. Failures stay with the journey."""
         try:
-            deployment = await self._loader.load(journey, self._make_room, self._clock, self._rng)
+            deployment = await self._loader.load(journey, self._budget.make_room, self._clock, self._rng)
         except Overloaded as error:
             journey.postpone(error, self._clock())
         except LoadFailed as error:
@@ -213,6 +237,8 @@ class Fleet:
             log.exception("model could not be loaded", model=journey.model.id)
             journey.fail(f"{type(error).__name__}: {error}", self._clock())
         else:
+            # Loading is no use, but who waited for it is about to come.
+            deployment.last_used = self._clock()
             journey.arrive(deployment)
             for other in self._journeys[journey.model.id]:
                 other.is_retired = other.is_retired or other is not journey
@@ -220,41 +246,6 @@ class Fleet:
             journey.making = None
             if journey.deployment is None:
                 self._memory.release(journey.key)
-
-    async def _make_room(self, key: str, least: int, wanted: int) -> int:
-        """Send away who was not used for longest, until `wanted` bytes are free, or at least `least`."""
-        async with self._making_room:
-            if least > self._memory.budget:
-                raise LoadFailed(
-                    f"it needs about {least / 1e6:.0f} MB of memory, and all models together may use "
-                    f"{self._memory.budget / 1e6:.0f} MB (see the setting `memory_mb`)"
-                )
-            victims = self._memory.evictions(self._tenures(), min(wanted, self._memory.budget))
-            if victims is None:
-                victims = self._memory.evictions(self._tenures(), least)
-            if victims is None:
-                raise Overloaded(
-                    "The memory for models is in use by busy ones. Please try again soon.", retry_after=5.0
-                )
-            for journey in [journey for journey in self._all() if journey.key in victims]:
-                await self._end(journey)
-            granted = max(least, min(wanted, self._memory.free))
-            self._memory.hold(key, granted)
-            return granted
-
-    def _tenures(self) -> list[Tenure]:
-        now = self._clock()
-        return [
-            Tenure(
-                journey.key,
-                journey.deployment.last_used,
-                may_go=not journey.deployment.is_busy
-                and not (journey.model.pin and not journey.is_retired)
-                and now - journey.deployment.last_used >= FRESH,
-            )
-            for journey in self._all()
-            if journey.deployment is not None
-        ]
 
     def _give_up(self, journey: Journey, failure: ModelFailed) -> None:
         """A deployment that crashed too often: it goes, and its reason stays for a while."""
@@ -294,17 +285,20 @@ class Fleet:
                 if deployment is not None:
                     idle = now - deployment.last_used
                     limit = FRESH if journey.is_retired else self._host.idle_unload
-                    is_kept = journey.model.pin and not journey.is_retired
+                    is_kept = self._budget.is_pinned(journey)
                     if limit is not None and idle >= limit and not deployment.is_busy and not is_kept:
                         await self._end(journey)
                 elif journey.is_retired and not journey.is_loading:
                     self._journeys[journey.model.id].remove(journey)
+            await self._budget.measure(self._loader.note_peak)
 
     def _state_on_disk(self, model: Model) -> ModelState:
         try:
-            state, forecast = self._library.state(model), self._loader.forecast(model)
+            state, (forecast, least) = self._library.state(model), self._loader.survey(model)
         except ValueError as error:
             return ModelState(state=State.FAILED, reason=str(error))
+        if least > self._memory.budget:
+            return ModelState(state=State.TOO_BIG, reason=too_big(least, self._memory.budget))
         return ModelState(
             state=state,
             estimated_time=round(sum(estimate.seconds for _, estimate in forecast), 1),

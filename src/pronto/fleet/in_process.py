@@ -48,6 +48,9 @@ class InProcessReplica:
     async def health(self) -> Health:
         return Health.DEAD if self._ended is None or self._ended.done() else Health.READY
 
+    async def peak_bytes(self) -> int:
+        return 0  # the memory of this process is everybody's
+
     async def ended(self) -> str:
         assert self._ended is not None  # start() comes first
         return await asyncio.shield(self._ended)

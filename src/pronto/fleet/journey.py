@@ -43,6 +43,7 @@ class Journey:
         self.task: asyncio.Task[None] | None = None
         self.stage = "load"
         self.is_retired = False
+        self.makes_way = False  # takes no new requests, so that another model gets its memory
         self.failure: ProntoError | None = None
         self._retry_at = 0.0
         self._failures = 0
@@ -63,6 +64,11 @@ class Journey:
     @property
     def is_loading(self) -> bool:
         return self.task is not None and not self.task.done()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its load was given up from outside."""
+        return self.task is not None and self.task.done() and self.task.cancelled()
 
     def become(self, model: Model) -> None:
         """The files are here: the model has its revision and folders now."""

@@ -29,6 +29,7 @@ MIB = 2**20
 SMALL = 64 * MIB  # bytes of a worker without weights
 KV_GUESS = 1024 * MIB  # bytes, when the operator has named none
 WEIGHT_FACTOR = 1.3  # what weights take in memory, by what they take on disk
+QUANTISED_ABOVE = 1_000_000_000  # parameters; larger ones are kept in 8 bits
 GPU_PROCESS = 4096 * MIB  # bytes of main memory of a worker whose weights are on a GPU
 MAX_JOBS = 8  # pull, export and whatever repeats: more means that a job does not do what it says
 JOB_LIMIT = 12 * 3600.0  # seconds
@@ -86,15 +87,28 @@ class Loader:
 
     def forecast(self, model: Model) -> list[tuple[str, Estimate]]:
         """The stages that are left, with what each will take. Raises ValueError for what cannot be served."""
+        return self.survey(model)[0]
+
+    def survey(self, model: Model) -> tuple[list[tuple[str, Estimate]], int]:
+        """The forecast, and bytes of memory without which the model cannot be loaded, as far as that is known."""
         registry.check_interpreter(model)
         stages = [(job.stage, job.bytes) for job in self._library.jobs(model)]
         size = max((size for _, size in stages), default=0)
         exporter = registry.entry(model.engine).exporter if model.engine in registry.ENTRIES else None
         if stages and stages[0][0] == "pull" and exporter is not None and len(stages) == 1:
             stages.append(("export", size))
-        stages.append(("load", weight_bytes(model) or size))
+        on_disk = weight_bytes(model)
+        stages.append(("load", on_disk or size))
         key = model_key(model)
-        return [(stage, self._estimates.estimate(stage, key, amount)) for stage, amount in stages]
+        forecast = [(stage, self._estimates.estimate(stage, key, amount)) for stage, amount in stages]
+        largest = on_disk or size
+        if exporter is not None and model.exported is None and largest > 2 * QUANTISED_ABOVE:
+            largest //= 2
+        return forecast, self._needs(model, largest)[0]
+
+    def note_peak(self, journey: Journey, peak: int) -> None:
+        """What a loaded model was found to take at most: the next load asks for as much."""
+        self._estimates.record_memory(model_key(journey.model), peak)
 
     async def load(
         self, journey: Journey, make_room: MakeRoom, clock: Callable[[], float], rng: random.Random
@@ -119,7 +133,7 @@ class Loader:
         measured = deployment.capabilities.memory_bytes
         if measured:
             self._memory.hold(journey.key, measured)
-            self._estimates.record_memory(key, measured)
+            self._estimates.record_memory(key, max(measured, self._estimates.memory(key) or 0))
         self._estimates.record("load", key, size, clock() - began)
         return deployment
 

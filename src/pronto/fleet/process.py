@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
@@ -13,10 +13,9 @@ import msgspec
 from pronto.core.errors import InvalidInput
 from pronto.core.events import Event, Progress
 from pronto.core.request import InferenceRequest
-from pronto.engines import registry
 from pronto.engines.base import Capabilities, Device, Stats
-from pronto.fleet.child import Child, worker_environment
-from pronto.fleet.confinement import NEEDS_NETWORK
+from pronto.fleet.child import Child
+from pronto.fleet.confinement import peak_bytes
 from pronto.fleet.inbox import Inboxes
 from pronto.fleet.messages import (
     Add,
@@ -41,6 +40,8 @@ from pronto.fleet.watchdog import Watchdog, WorkerLimits
 from pronto.observe import logger
 
 log = logger("fleet")
+
+Birth = Callable[[EngineSpec, Device], Awaitable[tuple[Child, socket.socket]]]  # a worker's process, and our end
 
 LAST_WORDS = 0.05  # seconds in which the socket is read to its end after the process has ended, or the reverse
 REAPED = 5.0  # seconds to wait for a killed process
@@ -81,11 +82,9 @@ class Link(asyncio.Protocol):
 class SubprocessReplica:
     """See Replica. Times in seconds; `run_dir` gets the last words of workers that died."""
 
-    def __init__(
-        self, spec: EngineSpec, device: Device, limits: WorkerLimits, run_dir: Path, environment: dict[str, str]
-    ) -> None:
+    def __init__(self, spec: EngineSpec, device: Device, limits: WorkerLimits, run_dir: Path, birth: Birth) -> None:
         self._spec, self._device, self._limits = spec, device, limits
-        self._run_dir, self._environment = run_dir, environment
+        self._run_dir, self._birth = run_dir, birth
         self._link = Link(self._on_message, self._on_lost)
         self._inboxes = Inboxes(self._add, lambda id: self._link.send(Cancel(id)))
         self._child: Child | None = None
@@ -121,21 +120,13 @@ class SubprocessReplica:
             raise
 
     async def _spawn(self, loop: asyncio.AbstractEventLoop) -> None:
-        ours, theirs = socket.socketpair()
+        self._child, ours = await self._birth(self._spec, self._device)
         try:
-            environment = worker_environment(
-                self._environment, threads=self._device.threads, has_network=self._spec.engine in NEEDS_NETWORK
-            )
-            # What the engine's libraries read at their import.
-            environment |= registry.entry(self._spec.engine).environment
-            self._child = Child(self._spec.python, theirs.fileno(), environment)
             self._child.watch(self._on_exit)
             await loop.create_unix_connection(lambda: self._link, sock=ours)
         except BaseException:
             ours.close()
             raise
-        finally:
-            theirs.close()
         self._watchdog = Watchdog(
             self._child, self._limits, send_ping=lambda n: self._link.send(Ping(n)), on_hung=self._on_hung
         )
@@ -148,6 +139,15 @@ class SubprocessReplica:
         if self._ended is None or self._ended.done() or self._watchdog is None:
             return Health.DEAD
         return await self._watchdog.judge()
+
+    async def peak_bytes(self) -> int:
+        if self.pid is None:
+            return 0
+        try:
+            # In a thread: the kernel walks through all pages of the worker.
+            return await asyncio.to_thread(peak_bytes, self.pid)
+        except (OSError, KeyError, ValueError):
+            return 0
 
     async def ended(self) -> str:
         assert self._ended is not None  # start() comes first

@@ -24,6 +24,8 @@ def digest_of(request: InferenceRequest) -> bytes:
     if isinstance(work, TextGeneration):
         sampling = msgspec.structs.replace(work.sampling, seed=None)
         work = msgspec.structs.replace(work, sampling=sampling)
+    elif hasattr(work, "seed"):
+        work = msgspec.structs.replace(work, seed=None)
     return hashlib.blake2b(msgspec.msgpack.encode((request.model, work)), digest_size=16).digest()
 
 

@@ -53,11 +53,18 @@ class Tally:
     closes all of its tallies. Nobody else closes a tally that a worker was given. Closing is idempotent.
     """
 
-    __slots__ = ("_closers", "closed", "finish", "generated_tokens", "outcome", "prompt_tokens", "settled", "started")
+    # fmt: off
+    __slots__ = (
+        "_closers", "_is_estimate", "audio_ms", "closed", "finish", "generated_tokens", "images", "outcome",
+        "prompt_tokens", "settled", "started",
+    )
+    # fmt: on
 
-    def __init__(self, prompt_tokens: int = 0) -> None:
-        self.prompt_tokens = prompt_tokens
+    def __init__(self, prompt_tokens: int = 0, *, is_estimate: bool = False) -> None:
+        """`is_estimate`: what the work took is known at its end alone, from what the engine says then."""
+        self.prompt_tokens, self._is_estimate = prompt_tokens, is_estimate
         self.generated_tokens = 0
+        self.images = self.audio_ms = 0
         self.outcome: str | None = None
         self.finish: str | None = None  # the reason of the last choice that ended
         self.closed = False
@@ -76,12 +83,18 @@ class Tally:
             self.generated_tokens += 1
         elif type(event) is Finish:
             self.finish = event.reason.value
+        elif type(event) is Done and self._is_estimate:
+            used = event.usage
+            self.prompt_tokens, self.generated_tokens = used.prompt_tokens, used.generated_tokens
+            self.images, self.audio_ms = used.images, used.audio_ms
 
     def close(self, outcome: str) -> None:
         """`outcome` is `done`, `failed`, `died`, `refused` or `cancelled`."""
         if self.closed:
             return
         self.closed, self.outcome = True, outcome
+        if self._is_estimate and outcome != "done":
+            self.prompt_tokens = 0
         for closer in self._closers:
             closer(self)
 
@@ -117,6 +130,10 @@ class Replica(Protocol):
 
     async def health(self) -> Health:
         """Judged by the worker's CPU time and its answers, never by missing frames alone."""
+        ...
+
+    async def peak_bytes(self) -> int:
+        """Memory that the worker had to itself at most since it was loaded; 0: not known."""
         ...
 
     async def ended(self) -> str:

@@ -75,10 +75,11 @@ class Worker:
             self._send(LoadRefused(_reason(error, is_load=True)))
             return EXIT_LOAD_FAILED
         if not capabilities.memory_bytes:
-            capabilities = msgspec.structs.replace(capabilities, memory_bytes=confinement.resident_bytes())
+            capabilities = msgspec.structs.replace(capabilities, memory_bytes=confinement.private_bytes())
         # What was loaded stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        confinement.forget_peak()
         self._is_loaded = True
         self._send(Loaded(capabilities, tuple(notes)))
         return self._serve(self._engine)

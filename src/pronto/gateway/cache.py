@@ -15,6 +15,7 @@ from pronto import __version__
 from pronto.core.errors import GenerationFailed
 from pronto.core.events import Done, Event, Finish, FinishReason, Replay, Started, Waiting
 from pronto.core.identity import Caller
+from pronto.core.media import with_media
 from pronto.core.model import Model
 from pronto.core.plan import Plan, Standing
 from pronto.core.request import InferenceRequest, TextGeneration, Tokenize
@@ -144,7 +145,9 @@ class Cache:
         # The operator's template and system prompt make another prompt of the same conversation.
         told = (model.settings, model.context, model.chat_template, model.system_prompt, plan.max_new_tokens)
         scope = (caller.tenant, model.id, model.revision, request.task, told, __version__)
-        return hashlib.blake2b(self._encode((scope, request.work)), key=self._secret, digest_size=32).digest()
+        # The digest says all of a file: where it came in, and how it travels, makes no other answer.
+        work = with_media(request.work, lambda media: msgspec.structs.replace(media, data=b"", name=""))
+        return hashlib.blake2b(self._encode((scope, work)), key=self._secret, digest_size=32).digest()
 
     async def lookup(self, key: bytes) -> Recent | None:
         """A finished answer, if one is kept."""
@@ -212,4 +215,6 @@ def wants_cache(request: InferenceRequest) -> tuple[bool, bool]:
 
 
 def _is_deterministic(work: object) -> bool:
-    return not isinstance(work, TextGeneration) or not work.sampling.do_sample or work.sampling.seed is not None
+    if isinstance(work, TextGeneration):
+        return not work.sampling.do_sample or work.sampling.seed is not None
+    return getattr(work, "seed", 0) is not None

@@ -13,6 +13,7 @@ import msgspec
 
 from pronto.core.errors import Draining, Stopped
 from pronto.core.events import Done, Event, Started, Step, Times, Waiting
+from pronto.core.expected import Expected
 from pronto.core.identity import Caller
 from pronto.core.model import Model
 from pronto.core.plan import Plan, Unit
@@ -21,6 +22,7 @@ from pronto.fleet.replica import Tally
 from pronto.fleet.shares import Share
 from pronto.gateway.asker import Askers
 from pronto.gateway.cache import Cache, wants_cache
+from pronto.gateway.finding import Finding
 from pronto.gateway.limits import Hold, Limits, Used
 from pronto.gateway.models import Models
 from pronto.gateway.prepare import Preparation, Ready
@@ -40,6 +42,7 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     cache: Cache
     preparation: Preparation
     usage: Usage
+    finding: Finding | None = None  # None: only models of the catalog are served
 
 
 class Gateway:
@@ -51,12 +54,19 @@ class Gateway:
         self._preparation, self._usage = stages.preparation, stages.usage
         self._tokenizing = Tokenizing(stages.models, stages.preparation, stages.usage, clock)
         self._clock, self._rng, self._askers = clock, rng, Askers(rng.randbytes(32))
+        self.finding = stages.finding
         self.is_accepting = True
+
+    async def find(self, caller: Caller, name: str) -> None:
+        """Let the catalog have a model that may be served on demand. Raises as Finding.find."""
+        if self.finding is not None:
+            await self.finding.find(caller, name)
 
     async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]:
         """Answer a request. Every refusal is raised as a ProntoError before Started."""
         if not self.is_accepting:
             raise Draining()
+        await self.find(caller, request.model)
         model = self.models.asked(request)
         plan = self._rules.check(caller, model)
         hold = await self.limits.enter(caller, plan)
@@ -103,7 +113,7 @@ class Gateway:
                     deployment = step
         model = self.models.served(model, deployment)
         ready = prepared or await self._preparation.prepare(model, request, self._rng, plan.max_new_tokens)
-        tally = Tally(ready.prompt_tokens)
+        tally = Tally(ready.prompt_tokens, is_estimate=ready.expected is not None)
         tokens = await self.limits.take_tokens(caller, plan, _expected(ready))
         tally.on_close(lambda tally: tokens.settle(_used(tally)))
         queued = self._clock()
@@ -111,8 +121,8 @@ class Gateway:
         try:
             admission = deployment.admit(
                 Share(caller.tenant, str(caller.account_id), plan.weight),
-                prompt_tokens=ready.prompt_tokens,
-                max_new_tokens=ready.max_new_tokens,
+                prompt_tokens=ready.cost,
+                max_new_tokens=0 if ready.expected else ready.max_new_tokens,
                 choices=ready.choices,
                 deadline=queued + patience,
             )
@@ -130,7 +140,11 @@ class Gateway:
             tally.close("refused")
             raise
         started = Started(
-            model.revision, model.engine, deployment.compute, queued_ms=int(queue_ms), warnings=ready.warnings
+            deployment.model.revision,
+            model.engine,
+            deployment.compute,
+            queued_ms=int(queue_ms),
+            warnings=ready.warnings,
         )
         is_begun = False
         async with aclosing(deployment.run(ready.request, tally, permit)) as events:
@@ -167,9 +181,20 @@ def _shown(started: Started, hold: Hold) -> Started:
 
 
 def _expected(ready: Ready) -> Used:
-    return {Unit.PROMPT_TOKENS: ready.prompt_tokens, Unit.GENERATED_TOKENS: ready.max_new_tokens * ready.choices}
+    expected = ready.expected or Expected()
+    return {
+        Unit.PROMPT_TOKENS: ready.prompt_tokens,
+        Unit.GENERATED_TOKENS: ready.max_new_tokens * ready.choices,
+        Unit.IMAGES: expected.images,
+        Unit.AUDIO_SECONDS: expected.audio_seconds,
+    }
 
 
 def _used(tally: Tally) -> Used:
     prompt_tokens = tally.prompt_tokens if tally.started else 0
-    return {Unit.PROMPT_TOKENS: prompt_tokens, Unit.GENERATED_TOKENS: tally.generated_tokens}
+    return {
+        Unit.PROMPT_TOKENS: prompt_tokens,
+        Unit.GENERATED_TOKENS: tally.generated_tokens,
+        Unit.IMAGES: tally.images,
+        Unit.AUDIO_SECONDS: -(-tally.audio_ms // 1000),
+    }

@@ -42,6 +42,8 @@ class Usage:
                     queue_ms=queue_ms,
                     inference_ms=max(0, self._now_us() - began) // 1000,
                     ended=self._now_us(),
+                    images=tally.images,
+                    audio_ms=tally.audio_ms,
                 )
             )
             # A request whose client has gone has nobody to tell; the ledger itself logs a failed write.

@@ -8,16 +8,23 @@ from typing import Any, Protocol
 from pronto.store.rows import (
     Account,
     AuditEntry,
+    Detail,
     KeptAnswer,
     KeptTurn,
     LedgerRow,
+    Link,
     Member,
     Minute,
+    PageToken,
+    PlanRequest,
     Reservation,
     RowState,
     Settlement,
+    SignIn,
+    Subscription,
     Sums,
     Token,
+    TokenUse,
     Total,
 )
 
@@ -28,19 +35,30 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "Conversations",
+    "Detail",
     "KeptAnswer",
     "KeptTurn",
     "Ledger",
     "LedgerRow",
+    "Link",
+    "Links",
     "Member",
     "Minute",
     "Organisations",
+    "PageToken",
+    "Passwords",
+    "Payments",
+    "PlanRequest",
     "Reservation",
     "RowState",
     "Settlement",
+    "SignIn",
+    "SignIns",
     "Store",
+    "Subscription",
     "Sums",
     "Token",
+    "TokenUse",
     "Tokens",
     "Total",
 ]
@@ -177,6 +195,10 @@ class Ledger(Protocol):
         """The same by the minute, oldest first, from the rows themselves; `since` in Unix microseconds."""
         ...
 
+    async def detail(self, *, account_id: int | None, org_id: int | None, since: int, most: int) -> Detail:
+        """From the newest rows, `most` at most, of since (Unix microseconds): whose they are as in `totals`."""
+        ...
+
     async def forget(self, before: int) -> int:
         """Delete rows of before (Unix microseconds) that are not in work; the roll-ups stay. How many went."""
         ...
@@ -222,6 +244,112 @@ class Answers(Protocol):
         ...
 
 
+class SignIns(Protocol):
+    """Browsers that are signed in, and the tokens of their pages, all by digest."""
+
+    async def add(self, sign_in: SignIn, *, most: int) -> SignIn:
+        """`sign_in.id` is set in what comes back; of over `most` of the account the ones unseen for longest go."""
+        ...
+
+    async def find(self, digest: bytes) -> tuple[SignIn, Account] | None: ...
+
+    async def of(self, account_id: int) -> Sequence[SignIn]:
+        """Those of an account, last seen first."""
+        ...
+
+    async def touch(self, id: int, when: float) -> None: ...
+
+    async def end(self, account_id: int, id: int | None = None, *, but: int | None = None) -> int:
+        """One of an account, or all `but` one, with the tokens of their pages; how many they were."""
+        ...
+
+    async def add_token(self, token: PageToken, *, most: int) -> None:
+        """Of over `most` of the sign-in the oldest go."""
+        ...
+
+    async def by_token(self, digest: bytes) -> tuple[PageToken, Account] | None: ...
+
+    async def tidy(self, now: float) -> int:
+        """Delete what has expired; how many sign-ins that were."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashes of passwords, and who may administrate with one."""
+
+    async def get(self, account_id: int) -> str | None: ...
+
+    async def set(self, account_id: int, hash: str, when: float) -> None: ...
+
+    async def by_email(self, email: str) -> Sequence[Account]:
+        """The users who gave this address, in whatever case."""
+        ...
+
+    async def is_administrator(self, account_id: int) -> bool: ...
+
+    async def set_administrator(self, account_id: int, since: float | None) -> None:
+        """None: not any more."""
+        ...
+
+    async def administrators(self) -> Sequence[Account]: ...
+
+    async def identify(self, issuer: str, subject: str) -> Account | None:
+        """Who somebody is at a provider of sign-ins."""
+        ...
+
+    async def add_identity(self, account_id: int, issuer: str, subject: str, when: float) -> None:
+        """Raises ValueError when it is somebody's already."""
+        ...
+
+
+class Links(Protocol):
+    """Links that work once, by digest."""
+
+    async def add(self, link: Link) -> None: ...
+
+    async def find(self, digest: bytes) -> Link | None: ...
+
+    async def use(self, digest: bytes, now: float) -> bool:
+        """False when it was used before, has expired, or never was; of two at the same moment one is told True."""
+        ...
+
+    async def open(self, now: float) -> Sequence[Link]:
+        """Those that still work, the newest first."""
+        ...
+
+    async def drop(self, digest: bytes) -> bool: ...
+
+    async def tidy(self, before: float) -> None:
+        """Delete what expired before."""
+        ...
+
+
+class Payments(Protocol):
+    """Wishes for other plans, and what Stripe said of subscriptions."""
+
+    async def ask(self, request: PlanRequest) -> PlanRequest:
+        """In the place of a wish of the account that nobody has decided on; `request.id` is set in what comes back."""
+        ...
+
+    async def decide(self, id: int, is_granted: bool, by: str, when: float) -> PlanRequest | None:
+        """None when there is no such wish, or somebody has decided. Of two at the same moment one decides."""
+        ...
+
+    async def requests(self, account_id: int | None = None, *, limit: int = 100) -> Sequence[PlanRequest]:
+        """The newest first."""
+        ...
+
+    async def withdraw(self, account_id: int) -> bool: ...
+
+    async def subscription(self, account_id: int) -> Subscription | None: ...
+
+    async def keep_subscription(self, subscription: Subscription) -> None: ...
+
+    async def begin_event(self, id: str, when: float) -> bool:
+        """False for one that was worked on. Within a transaction it counts only when that ends well."""
+        ...
+
+
 class Store(Protocol):
     """Everything that must outlive the process."""
 
@@ -242,6 +370,18 @@ class Store(Protocol):
 
     @property
     def answers(self) -> Answers: ...
+
+    @property
+    def sign_ins(self) -> SignIns: ...
+
+    @property
+    def passwords(self) -> Passwords: ...
+
+    @property
+    def links(self) -> Links: ...
+
+    @property
+    def payments(self) -> Payments: ...
 
     @property
     def ledger(self) -> Ledger: ...

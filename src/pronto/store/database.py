@@ -16,12 +16,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import Accounts, Answers, Audit, Conversations, Organisations, Tokens
+from pronto.store.base import (
+    Accounts,
+    Answers,
+    Audit,
+    Conversations,
+    Links,
+    Organisations,
+    Passwords,
+    Payments,
+    SignIns,
+    Tokens,
+)
 from pronto.store.changes import Changes
 from pronto.store.ledger import SqliteLedger
 from pronto.store.sqlite import BUSY_TIMEOUT, FILE_NAME, connect, make_file
 
-SCHEMA_VERSION = "0005"  # the newest of migrations/versions; they are numbered, so that a newer one is told
+SCHEMA_VERSION = "0006"  # the newest of migrations/versions; they are numbered, so that a newer one is told
 
 
 class _Parts(NamedTuple):
@@ -33,6 +44,10 @@ class _Parts(NamedTuple):
     organisations: Organisations
     audit: Audit
     answers: Answers
+    sign_ins: SignIns
+    passwords: Passwords
+    links: Links
+    payments: Payments
 
 
 class SqliteStore:
@@ -73,6 +88,22 @@ class SqliteStore:
     def answers(self) -> Answers:
         return self._sql().answers
 
+    @property
+    def sign_ins(self) -> SignIns:
+        return self._sql().sign_ins
+
+    @property
+    def passwords(self) -> Passwords:
+        return self._sql().passwords
+
+    @property
+    def links(self) -> Links:
+        return self._sql().links
+
+    @property
+    def payments(self) -> Payments:
+        return self._sql().payments
+
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None, None]:
         """Tasks that are started inside are inside of the transaction too; end them before its end."""
@@ -96,8 +127,12 @@ class SqliteStore:
             from pronto.store.answers import SqlAnswers
             from pronto.store.audit import SqlAudit
             from pronto.store.conversations import SqlConversations
+            from pronto.store.links import SqlLinks
             from pronto.store.organisations import SqlOrganisations
+            from pronto.store.passwords import SqlPasswords
+            from pronto.store.payments import SqlPayments
             from pronto.store.sessions import Sessions
+            from pronto.store.sign_ins import SqlSignIns
 
             sessions = self._sessions = Sessions(self._path, self._busy_timeout, self._changes)
             self._parts = _Parts(
@@ -107,6 +142,10 @@ class SqliteStore:
                 SqlOrganisations(sessions),
                 SqlAudit(sessions, time.time),
                 SqlAnswers(sessions),
+                SqlSignIns(sessions),
+                SqlPasswords(sessions),
+                SqlLinks(sessions),
+                SqlPayments(sessions),
             )
         return self._parts
 

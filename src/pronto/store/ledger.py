@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pronto.core.errors import StorageFailed
-from pronto.store.base import LedgerRow, Minute, Reservation, RowState, Settlement, Sums, Total
+from pronto.store.base import Detail, LedgerRow, Minute, Reservation, RowState, Settlement, Sums, TokenUse, Total
 from pronto.store.keeper import Keeper
 from pronto.store.sqlite import BUSY_TIMEOUT, connect
 from pronto.store.writer import Writer
@@ -47,6 +47,34 @@ _MINUTES = """
 """
 # Rows of an organisation are found by their time alone: an index of them would cost every answer.
 _MINUTES_OF_ORG = _MINUTES.replace("account_id = :account_id AND org_id IS NULL", "org_id = :org_id")
+_NEWEST = """
+    WITH newest AS (
+        SELECT token_id, state, cached, finish, prompt_tokens, generated_tokens, queue_ms + inference_ms AS took
+        FROM ledger
+        WHERE id >= :since AND (:account_id IS NULL OR account_id = :account_id)
+            AND (:org_id IS NULL OR (CASE WHEN :org_id = 0 THEN org_id IS NULL ELSE org_id = :org_id END))
+        ORDER BY id DESC LIMIT :most
+    )
+"""
+_BY_TOKEN = (
+    _NEWEST
+    + """
+    SELECT token_id, COUNT(*) AS requests, SUM(cached) AS cached, SUM(prompt_tokens) AS prompt_tokens,
+        SUM(generated_tokens) AS generated_tokens
+    FROM newest GROUP BY token_id ORDER BY requests DESC
+"""
+)
+_FINISHES = (
+    _NEWEST
+    + """
+    SELECT CASE state WHEN 0 THEN 'running' WHEN 2 THEN 'orphaned' ELSE finish END AS finish, COUNT(*) AS requests
+    FROM newest GROUP BY 1 ORDER BY 2 DESC
+"""
+)
+_TOOK = (
+    _NEWEST
+    + "SELECT took FROM newest WHERE state = 1 AND cached = 0 AND finish IN ('eos', 'length', 'stop') ORDER BY took"
+)
 _FORGET = "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE id < ? AND state <> 0 ORDER BY id LIMIT ?)"
 # The numbers stand for RowState: with them SQLite finds the index of the few rows that are reserved.
 _REAP = "UPDATE ledger SET state = 2 WHERE state = 0 AND boot <> ?"
@@ -100,6 +128,22 @@ class SqliteLedger:
         statement = _MINUTES if org_id is None else _MINUTES_OF_ORG
         tenant = {"account_id": account_id, "org_id": org_id, "since": since}
         return await self._ask(lambda database: [Minute(**row) for row in _named(database.execute(statement, tenant))])
+
+    async def detail(self, *, account_id: int | None, org_id: int | None, since: int, most: int) -> Detail:
+        wanted = {"account_id": account_id, "org_id": org_id, "since": since, "most": most}
+
+        def read(connection: sqlite3.Connection) -> Detail:
+            tokens = [TokenUse(**row) for row in _named(connection.execute(_BY_TOKEN, wanted))]
+            took = [took for (took,) in connection.execute(_TOOK, wanted)]
+            return Detail(
+                rows=sum(one.requests for one in tokens),
+                by_token=tuple(tokens),
+                finishes=dict(connection.execute(_FINISHES, wanted).fetchall()),
+                median_ms=took[len(took) // 2] if took else 0,
+                slow_ms=took[len(took) * 19 // 20] if took else 0,
+            )
+
+        return await self._ask(read)
 
     async def forget(self, before: int) -> int:
         forgotten = 0

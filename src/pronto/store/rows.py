@@ -151,6 +151,26 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
     audio_ms: int
 
 
+class TokenUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What came with one token; None: without one."""
+
+    token_id: int | None
+    requests: int
+    cached: int
+    prompt_tokens: int
+    generated_tokens: int
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    """What only single rows tell. Times in milliseconds, from the first look at a request to its end; 0: no answers."""
+
+    rows: int  # that were looked at
+    by_token: tuple[TokenUse, ...]
+    finishes: dict[str, int]  # how many ended how; `running` is in work
+    median_ms: int
+    slow_ms: int  # 19 of 20 were quicker
+
+
 class KeptTurn(msgspec.Struct, frozen=True, kw_only=True):
     """One turn of a kept conversation. Times are Unix seconds; `body` is the gateway's own."""
 
@@ -177,3 +197,66 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """Bytes on the disk, about: many small answers are large too."""
         return 200 + len(self.key) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser that is signed in. Times are Unix seconds."""
+
+    id: int
+    digest: bytes  # SHA-256 of its cookie
+    account_id: int
+    created: float
+    seen: float
+    expires: float
+    address: str  # where it signed in from
+    agent: str  # what it called itself then
+    provider: str = ""  # who vouched for the person; empty: our own password
+
+
+class PageToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page's scripts use at the API; it goes with the sign-in. Unix seconds."""
+
+    digest: bytes  # SHA-256 of the token
+    sign_in_id: int
+    expires: float
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that works once. What it gives is in the fields that are set; times are Unix seconds."""
+
+    digest: bytes  # SHA-256 of what stands in the link
+    kind: str  # join | member | password
+    created: float
+    expires: float
+    made_by: str
+    account_id: int | None = None  # whose password it sets
+    org_id: int | None = None  # whose member it makes
+    email: str | None = None  # who it was sent to
+    plan: str | None = None
+    role: str | None = None
+    used: float | None = None
+
+
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's wish for another plan. `is_granted` None: nobody has decided yet."""
+
+    id: int
+    account_id: int
+    plan: str
+    note: str
+    created: float
+    decided: float | None = None
+    decided_by: str | None = None
+    is_granted: bool | None = None
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """What Stripe said last. `status` and the ids are its own; `ends` is set when it was cancelled. Unix seconds."""
+
+    account_id: int
+    customer: str
+    subscription: str
+    plan: str
+    status: str
+    changed: float
+    ends: float | None = None

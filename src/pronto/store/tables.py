@@ -16,7 +16,7 @@ metadata = sa.MetaData(
 )
 
 # SQLite numbers rows by itself only where the type is spelt INTEGER, which has 64 bits there.
-_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _COUNTS = ("prompt_tokens", "generated_tokens", "queue_ms", "inference_ms", "images", "audio_ms")
 _SUMS = ("requests", "cached", "prompt_tokens", "generated_tokens", "images", "audio_ms")
 
@@ -32,7 +32,7 @@ def _never_negative(name: str) -> sa.CheckConstraint:
 accounts = sa.Table(
     "accounts",
     metadata,
-    sa.Column("id", _ID, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("name", sa.String(96), nullable=False),
     sa.Column("plan", sa.String(40), nullable=False),
     sa.Column("created", sa.Double(), nullable=False),
@@ -47,8 +47,8 @@ accounts = sa.Table(
 members = sa.Table(
     "members",
     metadata,
-    sa.Column("org_id", _ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("account_id", _ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("org_id", ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("account_id", ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("role", sa.String(20), nullable=False),  # admin | write | read
     sa.Column("created", sa.Double(), nullable=False),
     sa.Index(None, "account_id"),
@@ -58,7 +58,7 @@ members = sa.Table(
 audit = sa.Table(
     "audit",
     metadata,
-    sa.Column("id", _ID, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("at", sa.Double(), nullable=False),
     sa.Column("actor", sa.String(96), nullable=False),  # an account's name, or `operator` at the command line
     sa.Column("action", sa.String(40), nullable=False),
@@ -69,8 +69,8 @@ audit = sa.Table(
 tokens = sa.Table(
     "tokens",
     metadata,
-    sa.Column("id", _ID, primary_key=True),
-    sa.Column("account_id", _ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("account_id", ID, sa.ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
     sa.Column("name", sa.String(96), nullable=False),
     sa.Column("role", sa.String(40), nullable=False),
     sa.Column("digest", sa.LargeBinary(32), nullable=False),
@@ -95,7 +95,7 @@ changes = sa.Table(
 ledger = sa.Table(
     "ledger",
     metadata,
-    sa.Column("id", _ID, primary_key=True, autoincrement=False),
+    sa.Column("id", ID, primary_key=True, autoincrement=False),
     sa.Column("request_id", sa.Text(), nullable=False),
     # No foreign keys: rows outlive what they speak of, and account 0 is the anonymous one.
     sa.Column("account_id", sa.BigInteger(), nullable=False),

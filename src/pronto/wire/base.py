@@ -6,6 +6,7 @@ import msgspec
 
 from pronto.core.errors import ProntoError
 from pronto.core.events import Event, Replay
+from pronto.core.media import Media
 from pronto.core.request import InferenceRequest, Turn
 from pronto.core.tasks import Task
 
@@ -18,10 +19,13 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     route: str  # the route's name in edge/routes.py
     task: Task  # of the route, else of the model
+    own_task: Task | None = None  # of the model, which a route may ask for another; None: unknown
     model: str  # of the path, else the server's default, else empty where the body may name one
     is_named: bool = False  # whether the path names the model, which then wins over the body
     headers: dict[str, str]  # names in lower case
     body: bytes
+    files: dict[str, str] = {}  # paths of uploads that are not in `body`, by their digest
+    upload: Media | None = None  # the whole body, where it is one file that is not in `body`
     now: int = 0  # Unix seconds, for dialects whose answers carry a time
 
 

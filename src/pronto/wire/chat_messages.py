@@ -6,10 +6,11 @@ Content may be text or a list of parts, and the arguments of a call JSON text or
 import msgspec
 
 from pronto.core.errors import InvalidInput
-from pronto.core.request import CalledTool, Message, Tool
+from pronto.core.request import CalledTool, Message, Picture, Tool
 from pronto.wire.json_body import null
 from pronto.wire.json_text import read_arguments
-from pronto.wire.message_text import Content, read_text
+from pronto.wire.media import media_from_text
+from pronto.wire.message_text import Content, read_content
 from pronto.wire.tool_schema import check_tools, read_tool
 
 MAX_MESSAGES = 10_000
@@ -83,11 +84,15 @@ def _message(body: MessageBody, place: str) -> Message:
         raise InvalidInput(
             f"{place}.role: must be one of system, user, assistant, tool, and is {body.role[:40]!r}.", "messages"
         )
-    if body.images:
-        raise InvalidInput(f"{place}.images: the models served here take text only.", "messages")
+    content, pictures = read_content(body.content, f"{place}.content", "messages")
+    # Ollama's images stand before the text of their message.
+    ahead = tuple(Picture(media_from_text(image, "images")) for image in body.images or ())
+    if (ahead or pictures) and role != "user":
+        raise InvalidInput(f"{place}: only messages of the user can have images.", "messages")
     return Message(
         role=role,
-        content=read_text(body.content, f"{place}.content", "messages"),
+        content=content,
+        pictures=ahead + pictures,
         tool_calls=tuple(
             _called(call, f"{place}.tool_calls[{at}]", at) for at, call in enumerate(body.tool_calls or ())
         ),

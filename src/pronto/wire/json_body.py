@@ -1,7 +1,7 @@
 """JSON bodies to typed structs, with faults as sentences that name the field. Shared by the dialects."""
 
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -40,6 +40,16 @@ def decode_json(decoder: "msgspec.json.Decoder[_Body]", body: bytes) -> _Body:
         raise _no_json("the text is not valid UTF-8") from None
     except RecursionError:
         raise _no_json("it is nested too deeply") from None
+
+
+def convert(value: Any, kind: type[_Body], field: str) -> _Body:
+    """A value that was decoded without a type, as one of this type. Raises Malformed; `field` is where it stands."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        inner = text.replace("`$", f"`$.{field}") if "`$" in text else f"{text} - at `$.{field}`"
+        raise _wrong_type(inner) from None
 
 
 def _no_json(reason: str) -> Malformed:

@@ -9,6 +9,7 @@ from pronto.core.errors import InvalidInput
 from pronto.core.request import InfillPrompt, Prompt, Sampling, TextGeneration, TextPrompt
 from pronto.wire.faults import Malformed
 from pronto.wire.grammar import GrammarBody, read_grammar
+from pronto.wire.image_request import ImageBounds
 from pronto.wire.json_body import decode_json
 from pronto.wire.options import OptionsBody
 
@@ -30,6 +31,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     max_new_tokens: int = 4096
     max_top_n_tokens: int = 5
     max_client_batch_size: int = 32  # prompts in one request
+    images: ImageBounds = ImageBounds()
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):

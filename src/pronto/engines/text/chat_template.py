@@ -4,6 +4,7 @@ Templates come from models and the catalog only, never from callers. Knows no to
 """
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -24,6 +25,9 @@ MISSING = (
 )
 
 
+_PARTS = re.compile(r"""\[['"]type['"]\]|\.type\b|get\(['"]type['"]""")
+
+
 class Refused(Exception):
     """The template itself has raised: the conversation is not of a form that it knows."""
 
@@ -39,6 +43,11 @@ class ChatTemplate:
     @property
     def takes_tools(self) -> bool:
         return "tools" in self._variables
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it knows messages in parts, of which one may be an image."""
+        return _PARTS.search(self.text) is not None and "image" in self.text
 
     def render(self, variables: dict[str, Any], now: Callable[[], datetime]) -> str:
         """Raises Refused with the template's own words, InvalidInput when the template itself is at fault."""

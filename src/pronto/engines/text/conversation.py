@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pronto.core.errors import InvalidInput
-from pronto.core.request import CalledTool, ChatPrompt, Message
+from pronto.core.request import CalledTool, ChatPrompt, Message, Picture
 from pronto.engines.text import tools
 from pronto.engines.text.chat_template import ChatTemplate, Refused
 
@@ -31,6 +31,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 def render(prompt: ChatPrompt, template: ChatTemplate, terms: Terms) -> str:
     """The text that the model continues. Raises InvalidInput naming the role that does not fit."""
     check_roles(prompt.messages)
+    if prompt.has_pictures and not template.takes_images:
+        raise InvalidInput("The model's chat template has no place for images. Please send text only.", "messages")
     offered = tools.offered(prompt)
     messages = with_default(prompt.messages, terms.system_prompt)
     if not template.takes_tools:
@@ -87,7 +89,9 @@ def _merged(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     system, rest = messages[0], messages[1:]
     if not rest or rest[0].role != "user":
         return (Message(role="user", content=system.content), *rest)
-    return (msgspec.structs.replace(rest[0], content=f"{system.content}\n\n{rest[0].content}"), *rest[1:])
+    first = f"{system.content}\n\n"
+    pictures = tuple(Picture(each.media, each.at + len(first)) for each in rest[0].pictures)
+    return (msgspec.structs.replace(rest[0], content=first + rest[0].content, pictures=pictures), *rest[1:])
 
 
 def _refusal(error: Refused, messages: tuple[Message, ...]) -> InvalidInput:
@@ -137,14 +141,29 @@ def _say(told: list[Message], text: str) -> None:
 
 def _as_variables(messages: tuple[Message, ...], template: ChatTemplate) -> list[dict[str, Any]]:
     has_short_ids = _SHORT_IDS.search(template.text) is not None
-    return [_message(message, has_short_ids=has_short_ids) for message in messages]
+    in_parts = template.takes_images
+    return [_message(message, has_short_ids=has_short_ids, in_parts=in_parts) for message in messages]
 
 
-def _message(message: Message, *, has_short_ids: bool) -> dict[str, Any]:
+def _parts(message: Message) -> list[dict[str, Any]]:
+    """Text and images in their order, as the templates of models that see expect them."""
+    parts: list[dict[str, Any]] = []
+    at = 0
+    for picture in message.pictures:
+        if picture.at > at:
+            parts.append({"type": "text", "text": message.content[at : picture.at]})
+        parts.append({"type": "image"})
+        at = picture.at
+    if message.content[at:] or not parts:
+        parts.append({"type": "text", "text": message.content[at:]})
+    return parts
+
+
+def _message(message: Message, *, has_short_ids: bool, in_parts: bool) -> dict[str, Any]:
     def id_of(id: str) -> str:
         return _NO_ALNUM.sub("", id)[-9:].rjust(9, "0") if has_short_ids else id
 
-    value: dict[str, Any] = {"role": message.role, "content": message.content}
+    value: dict[str, Any] = {"role": message.role, "content": _parts(message) if in_parts else message.content}
     if message.name is not None:
         value["name"] = message.name
     if message.tool_call_id is not None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from pronto.core.files import is_pickled, is_safe_name, served_files
+from pronto.core.files import WEIGHTS, is_pickled, is_safe_name, served_files
 from pronto.core.request import Pull
 from pronto.engines.text import conversion, staging
 
@@ -187,7 +187,7 @@ class Download:
 
 
 def _check_weights(repo: str, wanted: Sequence[str], known: Any) -> None:
-    if any(name.endswith(".safetensors") or is_pickled(name) for name in wanted):
+    if any(name.endswith(WEIGHTS) or is_pickled(name) for name in wanted):
         return
     if any(is_pickled(name) for name in known):
         raise ValueError(

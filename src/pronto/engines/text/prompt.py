@@ -43,6 +43,7 @@ class EncodedPrompt(msgspec.Struct, frozen=True, kw_only=True):
     stop_ids: tuple[int, ...] = ()
     tool_style: str | None = None
     thinking: Thinking | None = None
+    text: str | None = None  # of a conversation
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +148,7 @@ def _encode_chat(prompt: ChatPrompt, asked: Grammar | None, source: Source) -> E
         grammar=grammar,
         tool_style=style,
         thinking=thinking,
+        text=said.text,
     )
 
 

@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from pronto.store.tables import metadata
+from pronto.store.page_tables import links
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+context.configure(connection=connection, target_metadata=links.metadata, render_as_batch=True)
 context.run_migrations()

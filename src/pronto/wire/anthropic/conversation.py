@@ -3,8 +3,10 @@
 import msgspec
 
 from pronto.core.errors import InvalidInput
-from pronto.core.request import CalledTool, Message
+from pronto.core.media import Media
+from pronto.core.request import CalledTool, Message, Picture
 from pronto.wire.json_body import null
+from pronto.wire.media import media_from_text
 
 MAX_MESSAGES = 10_000
 _NO_TEXT = {
@@ -14,6 +16,14 @@ _NO_TEXT = {
 }
 # What a model thought in earlier turns is no part of what it sees in later ones, at Anthropic too.
 _PASSED_OVER = frozenset({"thinking", "redacted_thinking"})
+
+
+class SourceBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an image is: `base64` with its `data`, or `url`."""
+
+    type: str
+    data: str | None = None
+    url: str | None = None
 
 
 class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +36,7 @@ class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
     input: msgspec.Raw = msgspec.field(default_factory=null)
     tool_use_id: str | None = None
     content: "str | list[BlockBody] | None" = None
+    source: SourceBody | None = None
     is_error: bool | None = None
 
 
@@ -63,7 +74,9 @@ def _append(messages: list[Message], message: Message) -> None:
     last = messages[-1] if messages else None
     if last is not None and last.role == message.role and message.role != "tool" and not last.tool_calls:
         content = "\n".join(text for text in (last.content, message.content) if text)
-        message = msgspec.structs.replace(message, content=content)
+        ahead = len(content) - len(message.content)
+        moved = tuple(Picture(each.media, each.at + ahead) for each in message.pictures)
+        message = msgspec.structs.replace(message, content=content, pictures=last.pictures + moved)
         messages[-1] = message
     else:
         messages.append(message)
@@ -93,9 +106,20 @@ def _user(blocks: list[BlockBody], place: str) -> list[Message]:
         where = f"{place}.content.{index}"
         if block.type == "tool_result":
             messages.append(_result(block, where))
+        elif block.type == "image":
+            _append(messages, Message(role="user", pictures=(Picture(_image(block, where)),)))
         else:
             _append(messages, Message(role="user", content=_block_text(block, where)))
     return messages or [Message(role="user")]
+
+
+def _image(block: BlockBody, where: str) -> Media:
+    source = block.source
+    if source is not None and source.type == "base64" and source.data:
+        return media_from_text(source.data, f"{where}.source.data")
+    if source is not None and source.type == "url" and source.url and source.url.startswith(("http://", "https://")):
+        return media_from_text(source.url, f"{where}.source.url")
+    raise InvalidInput(f"{where}.source: must be of the type `base64` with `data`, or `url` with `url`.", "messages")
 
 
 def _call(block: BlockBody, where: str) -> CalledTool:
@@ -131,5 +155,5 @@ def _block_text(block: BlockBody, where: str) -> str:
         raise InvalidInput(f"{where}.text: is missing.", "messages")
     thing = _NO_TEXT.get(block.type)
     if thing is not None:
-        raise InvalidInput(f"{where}: is {thing}, but the models served here take text only.", "messages")
+        raise InvalidInput(f"{where}: is {thing}, which is not taken here. Please send text.", "messages")
     raise InvalidInput(f"{where}.type: a block of type {block.type[:40]!r} cannot stand here.", "messages")

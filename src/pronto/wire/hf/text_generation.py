@@ -1,24 +1,11 @@
 """Text generation on the Hugging Face routes: the full text by default, a list of one, details as TGI's."""
 
-import msgspec
-
-from pronto.core.request import TextGeneration
+from pronto.core.tasks import Task
 from pronto.wire.base import Raw
 from pronto.wire.faults import Malformed
-from pronto.wire.options import OptionsBody
+from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.text_reply import TextStyle, text_encoder
 from pronto.wire.text_request import Bounds, Parameters, TextBody, read_body, read_inputs, read_text, wants_details
-
-__all__ = ["Asked", "TextStyle", "read", "text_encoder"]
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """What a body asks for, and how the answer shall look."""
-
-    work: TextGeneration
-    style: TextStyle
-    more: tuple[TextGeneration, ...]  # of the further prompts
-    options: OptionsBody | None
 
 
 def read(raw: Raw, bounds: Bounds) -> Asked:
@@ -51,3 +38,6 @@ def _body(raw: Raw) -> tuple[TextBody, Parameters]:
         except UnicodeDecodeError:
             raise Malformed("The request body must be UTF-8 text, or JSON with `inputs`.") from None
     return read_body(raw.body)
+
+
+FORMATS = {Task.TEXT_GENERATION: TaskFormat(read, text_encoder)}

@@ -5,10 +5,11 @@ from typing import Any
 import msgspec
 
 from pronto.core.errors import InvalidInput
-from pronto.core.request import ChatPrompt, Grammar, InfillPrompt, Message, Prompt, TextGeneration, TextPrompt
+from pronto.core.request import ChatPrompt, Grammar, InfillPrompt, Message, Picture, Prompt, TextGeneration, TextPrompt
 from pronto.wire.chat_messages import DefinedTool, MessageBody, read_messages, read_tools
 from pronto.wire.grammar import GrammarBody, read_grammar
 from pronto.wire.json_body import null
+from pronto.wire.media import media_from_text
 from pronto.wire.ollama.parameters import OllamaOptions, read_number_of_tokens, read_sampling, read_stop
 from pronto.wire.text_request import Bounds
 
@@ -34,7 +35,7 @@ class GenerateBody(CommonBody, frozen=True, kw_only=True):
     raw: bool | None = None
     template: str | None = None
     context: list[Any] | None = None
-    images: list[Any] | None = None
+    images: list[str] | None = None  # in base64
 
 
 class OllamaChatBody(CommonBody, frozen=True, kw_only=True):
@@ -49,11 +50,12 @@ def read_generate_prompt(body: GenerateBody) -> Prompt | None:
     for name, given, instead in (
         ("template", body.template, "Please send the finished prompt with `raw: true`."),
         ("context", body.context, "Please send the conversation to /api/chat."),
-        ("images", body.images, "The models served here take text only."),
     ):
         if given:
             raise InvalidInput(f"`{name}` is not supported. {instead}", name)
     text = body.prompt or ""
+    if body.images and (body.suffix or body.raw):
+        raise InvalidInput("`images` needs the model's template. Please leave out `suffix` and `raw`.", "images")
     if body.suffix:
         if body.system:
             raise InvalidInput("`system` cannot be used together with `suffix`.", "system")
@@ -65,7 +67,9 @@ def read_generate_prompt(body: GenerateBody) -> Prompt | None:
     system = (Message(role="system", content=body.system),) if body.system else ()
     # A model that was never taught to chat continues the text, as with Ollama's plain template.
     plain = f"{body.system}\n\n{text}" if body.system else text
-    return ChatPrompt(messages=(*system, Message(role="user", content=text)), plain=plain)
+    pictures = tuple(Picture(media_from_text(image, "images")) for image in body.images or ())
+    asked = Message(role="user", content=text, pictures=pictures)
+    return ChatPrompt(messages=(*system, asked), plain=None if pictures else plain)
 
 
 def read_chat_prompt(body: OllamaChatBody) -> Prompt | None:

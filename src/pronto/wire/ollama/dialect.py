@@ -25,8 +25,10 @@ from pronto.wire.ollama.body import (
     read_generate_prompt,
     read_generation,
 )
+from pronto.wire.ollama.embed import EMBED_ROUTE, OLD_ROUTE, OllamaEmbedStyle, read_embed, written
 from pronto.wire.ollama.reply import OllamaStyle, StreamedReply, WholeReply
 from pronto.wire.options import flag, read_options
+from pronto.wire.output_reply import OutputEncoder
 from pronto.wire.text_request import Bounds
 
 CHAT_ROUTE = "ollama-chat"
@@ -46,6 +48,8 @@ class OllamaDialect:
 
     def decode(self, raw: Raw) -> Call:
         """Raises InvalidInput."""
+        if raw.route in (EMBED_ROUTE, OLD_ROUTE):
+            return _embed(raw)
         body: OllamaChatBody | GenerateBody
         if raw.route == CHAT_ROUTE:
             body = chat = decode_json(_chat_decoder, raw.body)
@@ -75,6 +79,9 @@ class OllamaDialect:
         return Call(request, style)
 
     def encoder(self, call: Call) -> Encoder:
+        style = call.reply
+        if isinstance(style, OllamaEmbedStyle):
+            return OutputEncoder(lambda value, done: written(value, done, style), style.characters)
         return StreamedReply(call.reply) if call.reply.streams else WholeReply(call.reply)
 
     def encode_error(self, error: ProntoError, headers: dict[str, str]) -> Response:
@@ -83,6 +90,15 @@ class OllamaDialect:
         return Response(
             status, [(b"content-type", b"application/json"), *shown.headers], _encode({"error": error.message})
         )
+
+
+def _embed(raw: Raw) -> Call:
+    work, body, style = read_embed(raw.body, raw.route)
+    model = without_tag(asked_model(raw, body.model))
+    request = InferenceRequest(
+        id=raw.request_id, model=model, task=Task.FEATURE_EXTRACTION, work=work, options=_options(raw)
+    )
+    return Call(request, msgspec.structs.replace(style, model=body.model or model))
 
 
 def without_tag(model: str) -> str:

@@ -10,7 +10,7 @@ from pronto.core.tasks import Task
 from pronto.wire.base import Call, Encoder, Raw, Response
 from pronto.wire.json_body import decode_json
 from pronto.wire.json_text import is_given, read_arguments
-from pronto.wire.message_text import Content, read_text
+from pronto.wire.message_text import Content, count_text, read_content, read_text
 from pronto.wire.model_name import asked_model
 from pronto.wire.openai import errors
 from pronto.wire.openai.chat_reply import chat_encoder
@@ -169,9 +169,14 @@ def _message(body: MessageBody) -> Message:
     if role is None:
         roles = "system, developer, user, assistant or tool"
         raise InvalidInput(f"`messages` has the role {body.role[:40]!r}. It must be {roles}.", "messages")
+    if role == "user":
+        content, pictures = read_content(body.content, "`messages`", "messages")
+    else:
+        content, pictures = read_text(body.content, "`messages`", "messages"), ()
     return Message(
         role=role,
-        content=read_text(body.content, "`messages`", "messages"),
+        content=content,
+        pictures=pictures,
         tool_calls=_calls(body) if role == "assistant" else (),
         tool_call_id=None if body.tool_call_id is None else str(body.tool_call_id),
         name=body.name,
@@ -197,7 +202,7 @@ def _style(raw: Raw, body: ChatBody, model: str) -> Style:
         choices=body.n or 1,
         usage=bool(body.stream_options and body.stream_options.include_usage),
         logprobs=0 if body.logprobs else None,
-        characters=sum(len(read_text(message.content, "`messages`", "messages")) for message in body.messages),
+        characters=sum(count_text(message.content) for message in body.messages),
         is_tgi=is_tgi,
         is_string_error=errors.is_hugging_face(raw.headers),
     )

@@ -1,0 +1,1 @@
+"""Models of scikit-learn over the rows of tables. Knows no wire format."""
