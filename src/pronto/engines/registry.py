@@ -22,6 +22,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     has_adapters: bool = False  # whether it serves a model with an adapter added into its weights
     ignored: frozenset[str] = frozenset()  # parameters left out aloud: they only shade the sampling
     refused: frozenset[str] = frozenset()  # parameters refused by name: they change what the answer means
+    overhead_bytes: int = 256 * 2**20  # of its worker, beside weights and KV cache
     # Modules to have imported before its worker is forked. transformers and diffusers import lazily: name the parts.
     preload: tuple[str, ...] = ()
     adapts: bool = False  # whether one loaded model serves all of its adapters, each request naming its own
@@ -161,6 +162,7 @@ ENTRIES = {
             tasks=_TEXT,
             ignored=frozenset({"typical_p"}),
             refused=frozenset({"watermark"}),
+            overhead_bytes=1200 * 2**20,
             adapts=True,
             installer="scripts/setup-vllm",
             environment=_VLLM,

@@ -26,7 +26,6 @@ from pronto.observe import logger
 log = logger("fleet")
 
 MIB = 2**20
-OVERHEAD = 256 * MIB  # bytes of a worker beside weights and KV cache
 SMALL = 64 * MIB  # bytes of a worker without weights
 KV_GUESS = 1024 * MIB  # bytes, when the operator has named none
 WEIGHT_FACTOR = 1.3  # what weights take in memory, by what they take on disk
@@ -147,7 +146,7 @@ class Loader:
             return SMALL, SMALL
         if model.compute == "gpu":  # what it takes of the GPU, its engine checks itself
             return GPU_PROCESS, GPU_PROCESS
-        weights = int(size * WEIGHT_FACTOR) + OVERHEAD
+        weights = int(size * WEIGHT_FACTOR) + registry.entry(model.engine).overhead_bytes
         named = model.settings.kv_cache_mb
         if named is not None:
             return weights + named * MIB, weights + named * MIB
@@ -201,8 +200,9 @@ async def _follow(journey: Journey, stream: AsyncGenerator[Event, None]) -> None
 
 def model_key(model: Model) -> str:
     """Under which measures are kept: what changes the files changes the key."""
-    settings = model.settings
-    return f"{model.id}@{model.revision}#{settings.weights or ''}"
+    entry = registry.ENTRIES.get(model.engine)
+    apart = f"+{model.engine}" if entry is not None and entry.installer is not None else ""
+    return f"{model.id}@{model.revision}#{model.settings.weights or ''}{apart}"
 
 
 def weight_bytes(model: Model) -> int:

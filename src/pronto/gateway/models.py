@@ -43,8 +43,6 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     plan: str
     engine: str
-    engine_reason: str
-    compute: str
     state: State
     context: int | None
     size: str
@@ -56,6 +54,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     loaded: bool
     chats: bool = False  # by the model's files; guessed from its name where they are not here
     infills: bool = False
+    engine_reason: str = ""
+    compute: str = "cpu"
     aliases: tuple[str, ...] = ()
     pinned: bool = False
     memory_bytes: int = 0  # measured, while it is loaded

@@ -74,7 +74,7 @@ def size_on_cpu(source: SourceText, settings: EngineSettings, device: Device) ->
         room = settings.kv_cache_mb * 2**20
     elif device.memory_bytes:
         room = device.memory_bytes - source.weight_bytes - OVERHEAD
-        check_fit(source, device.memory_bytes, "this machine's models may use", whole)
+        check_fit(source, device.memory_bytes, "it may use", whole)
     else:
         room = _KV_DEFAULT
     return Size(slots=slots, step_tokens=max(CPU_STEP, slots), kv_bytes=max(whole, min(room, slots * whole)))
