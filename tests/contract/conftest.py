@@ -1,6 +1,7 @@
 """Models that the contract suites share: made once for each run of the tests."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,14 @@ os.environ.update(registry.entry("vllm").environment)
 
 collect_ignore = ["test_engine_openvino.py"] if "openvino" not in HERE else []
 collect_ignore += ["test_engine_vllm.py", "test_grammar_vllm.py"] if "vllm" not in HERE else []
+
+
+@pytest.fixture(autouse=True)
+def _hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export in the tests' own process keeps its libraries from the Hub; other tests ask a stand-in for it."""
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is not None:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
 
 @pytest.fixture(scope="session")

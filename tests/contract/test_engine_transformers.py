@@ -82,7 +82,7 @@ def family(request: pytest.FixtureRequest, families: tuple[Path, dict]) -> tuple
 @pytest.fixture(scope="module")
 def bench(family: tuple[Path, list[list[int]]]) -> Bench:
     engine = TransformersEngine()
-    assert load(engine, model("transformers", None, family[0])).context >= 256
+    assert load(engine, model("transformers", family[0])).context >= 256
     return Bench(engine)
 
 
@@ -139,8 +139,8 @@ def test_code_and_pickles_are_not_opened(family: tuple[Path, list[list[int]]], t
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModelForCausalLM": "evil.Evil"}}))
     with pytest.raises(ValueError, match="auto_map"):
-        load(TransformersEngine(), model("transformers", None, folder))
+        load(TransformersEngine(), model("transformers", folder))
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match="safetensors"):
-        load(TransformersEngine(), model("transformers", None, folder))
+        load(TransformersEngine(), model("transformers", folder))

@@ -194,7 +194,7 @@ def test_a_part_of_an_image_is_changed_and_the_rest_is_kept(studio: Studio) -> N
 def test_a_picture_of_any_size_and_kind_gives_one_that_the_model_can_make(studio: Studio) -> None:
     asked = {"width": None, "height": None, "steps": 2, "strength": 1.0}
     assert studio.image("sdxl", image=media(picture(75, 41), "JPEG"), **asked).size == (72, 40)
-    assert studio.image("sdxl", image=media(picture(3, 900), "WEBP"), **asked).size == (8, 896)
+    assert studio.image("sdxl", image=media(picture(24, 900), "WEBP"), **asked).size == (24, 896)
     rgba = picture().convert("RGBA")
     assert studio.image("sdxl", image=media(rgba), **{**asked, "width": 80, "height": 64}).size == (80, 64)
 
