@@ -101,7 +101,6 @@ def test_the_curated_list_without_anything(tmp_path: Path) -> None:
         ),
         (("add", "a/b", "--source", "CODE"), "auto_map"),
         (("pull", "no/where"), "Model no/where does not exist"),
-        (("pull", "suno/bark"), "no engine 'bark' yet"),
         (("pull", "Qwen/Qwen2.5-0.5B-Instruct"), "The Hub cannot be reached"),
         (("rm", "no/where"), "Model no/where does not exist"),
     ],

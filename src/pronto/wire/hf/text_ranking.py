@@ -55,7 +55,7 @@ def read(raw: Raw, bounds: Bounds) -> Asked:
         query=asked.query,
         texts=texts,
         raw=bool(given.raw_scores),
-        truncate=bool(given.truncate),
+        truncate=given.truncate is not False,
         truncate_left=(given.truncation_direction or "").lower() == "left",
     )
     shown = texts if given.return_text else None
