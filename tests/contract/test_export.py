@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pronto.core.events import Completed, Done, Output, Progress
+from pronto.core.events import Completed, Done, Finish, FinishReason, Output, Progress
 from pronto.core.request import Export
 from pronto.engines.openvino_export import ExportEngine
 from pronto.engines.openvino_llm import OpenVinoEngine
@@ -88,7 +88,7 @@ def test_a_cancelled_export_ends_at_once(bench: Bench, source: Path, tmp_path: P
         bench.engine.cancel(queued)
         bench.until_over([running, queued])
         assert done(bench.events[running])
-        assert bench.events[queued] == [Done()]
+        assert bench.events[queued] == [Finish(0, FinishReason.CANCELLED), Done()]
     assert not target.exists()
 
 

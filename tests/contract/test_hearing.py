@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pronto.core.audio_work import ClassifySound, ConvertSound, Span, Transcribe
-from pronto.core.events import Done
+from pronto.core.events import Done, Finish
 from pronto.core.tasks import Task
 from pronto.engines.base import Failed
 from tests.contract.audio_scene import Studio, built, media
@@ -149,7 +149,7 @@ def test_who_leaves_is_not_listened_to(whisper):
     whisper.left = frozenset({1})
     events = whisper.run()
     whisper.left = frozenset()
-    assert [type(event) for event in events[1]] == [Done]
+    assert [type(event) for event in events[1]] == [Finish, Done]
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])

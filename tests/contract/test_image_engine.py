@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from pronto.core.events import Done, Output, Progress
+from pronto.core.events import Done, Finish, Output, Progress
 from pronto.core.image_work import Images, MakeImage
 from pronto.core.media import Media
 from pronto.core.model import EngineSettings, Model, Source
@@ -219,7 +219,7 @@ def test_who_leaves_is_not_drawn_for(studio: Studio, name: str) -> None:
         said = studio.ask(name, steps=50, count=3)
     finally:
         studio.leave_after = None
-    assert [type(event) for event in said] == [Progress, Progress, Done]
+    assert [type(event) for event in said] == [Progress, Progress, Finish, Done]
     assert said[-1].usage.images == 0
     assert studio.image(name).size == (64, 64)  # the next one is none the worse
 
@@ -364,7 +364,7 @@ def test_openvino_shares_its_networks_and_hears_who_leaves(on_openvino: Studio) 
         said = on_openvino.ask("openvino", steps=50)
     finally:
         on_openvino.leave_after = None
-    assert [type(event) for event in said] == [Progress, Progress, Done]
+    assert [type(event) for event in said] == [Progress, Progress, Finish, Done]
 
 
 def test_what_cannot_be_exported_is_told_to_the_operator(studio: Studio, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pronto.core.errors import InvalidInput
-from pronto.core.events import Done, Output, Progress, Usage
+from pronto.core.events import Done, Finish, Output, Progress, Usage
 from pronto.core.labels import Label, Labels
 from pronto.core.model import Model, Source
 from pronto.core.request import InferenceRequest
@@ -143,7 +143,7 @@ def test_a_cancelled_request_ends_with_one_done(engine: BatchedEngine, steps: in
     engine.cancel(1)
     engine.cancel(77)
     events = run(engine)
-    assert [type(event) for event in events[1]] == [Done]
+    assert [type(event) for event in events[1]] == [Finish, Done]
     assert scores([event for id, event in early if id == 2] or events[2]) == [1.0]
 
 
@@ -162,7 +162,7 @@ def test_who_leaves_in_the_middle_of_a_batch_ends_with_one_done_and_the_others_w
     engine.add(1, ask("a"))
     engine.add(2, ask("b"))
     events = run(engine)
-    assert [type(event) for event in events[1]] == [Done]
+    assert [type(event) for event in events[1]] == [Finish, Done]
     assert scores(events[2]) == [1.0]
 
 
@@ -209,5 +209,5 @@ def test_who_leaves_in_the_middle_of_a_batch_gets_no_answer() -> None:
     events = run(engine)
     assert said == [(1, Progress(1, 2))]
     assert model.left == {1}
-    assert [type(event) for event in events[1]] == [Done]
+    assert [type(event) for event in events[1]] == [Finish, Done]
     assert scores(events[2]) == [1.0]

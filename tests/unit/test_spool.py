@@ -1,10 +1,11 @@
 """The folder of uploads: shared by digest, bounded, empty when nobody holds a file."""
 
 import asyncio
+import resource
 
 import pytest
 
-from pronto.core.errors import Overloaded, TooLarge
+from pronto.core.errors import Overloaded, StorageFailed, TooLarge
 from pronto.core.media import INLINE
 from pronto.edge.body import read_upload
 from pronto.edge.errors import ClientLeft
@@ -52,6 +53,33 @@ def test_files_and_their_folder_are_the_servers_alone(spool):
     kept = spool.put(b"x", "d1")
     assert spool._folder.stat().st_mode & 0o777 == 0o700
     assert (spool._folder / kept.digest).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def small_disk():
+    """A file may have 100 KB and no more: the kernel writes a part, and then refuses, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(spool, small_disk):
+    with pytest.raises(StorageFailed, match="disk is full"):
+        spool.put(b"x" * MB, "d1")
+    assert (files(spool), spool.used) == ([], 0)
+
+
+async def test_a_full_disk_in_the_middle_of_a_body(spool, small_disk):
+    with pytest.raises(StorageFailed):
+        await read_upload(body(b"x" * (INLINE + 1), b"y" * MB), {}, (3 * MB, 5.0), spool)
+    assert (files(spool), spool.used) == ([], 0)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "run").write_text("a file is in the way")
+    with pytest.raises(StorageFailed):
+        Spool(tmp_path / "run" / "uploads", MB).open()
 
 
 def test_all_files_together_are_bounded(spool):

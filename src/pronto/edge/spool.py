@@ -11,7 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from pronto.core.errors import Overloaded
+from pronto.core.errors import Overloaded, StorageFailed
+from pronto.observe import logger
+
+log = logger("edge")
 
 RETRY = 5.0  # seconds after which there may be room again
 
@@ -45,16 +48,20 @@ class Spool:
         return self._used
 
     def open(self) -> "Incoming":
-        with self._lock:
-            if not self._number:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._folder.chmod(0o700)
-            self._number += 1
-            path = self._folder / f"part-{self._number}"
-        return Incoming(self, path)
+        """Raises StorageFailed."""
+        try:
+            with self._lock:
+                if not self._number:
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                    self._folder.chmod(0o700)
+                self._number += 1
+                path = self._folder / f"part-{self._number}"
+            return Incoming(self, path)
+        except OSError as error:
+            raise _no_disk(error) from error
 
     def put(self, data: bytes, digest: str) -> Kept:
-        """A file of these bytes. Raises Overloaded."""
+        """A file of these bytes. Raises Overloaded and StorageFailed."""
         incoming = self.open()
         incoming.write(data)
         return incoming.keep(digest)
@@ -106,16 +113,21 @@ class Incoming:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Raises Overloaded, after which the file is gone."""
+        """Raises Overloaded and StorageFailed, after which the file is gone."""
         try:
             self._spool.take(len(data))
+            self.size += len(data)
+            left = memoryview(data)
+            while left:  # on a full disk, a part is written before the failure comes
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self.drop()
+            raise _no_disk(error) from error
         except Overloaded:
             self.drop()
             raise
         self._head = self._head or data[:64]
-        self.size += len(data)
         self._hash.update(data)
-        self._file.write(data)
 
     def keep(self, digest: str | None = None) -> Kept:
         """`digest`: of the bytes, where it is known already."""
@@ -128,6 +140,11 @@ class Incoming:
             self._file.close()
             self._path.unlink(missing_ok=True)
             self._spool.give(self.size)
+
+
+def _no_disk(error: OSError) -> StorageFailed:
+    log.error("an upload cannot be written", reason=error.strerror)
+    return StorageFailed("The server cannot keep your upload: its disk is full or broken. Please try again later.")
 
 
 class Uploads:

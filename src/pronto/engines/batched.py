@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from pronto.core.errors import InvalidInput, Unsupported
-from pronto.core.events import Done, Output, Times, Usage, Value
+from pronto.core.events import Done, Finish, FinishReason, Output, Times, Usage, Value
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest
 from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
@@ -126,6 +126,7 @@ class BatchedEngine:
     def _leave(self, events: list[tuple[int, EngineEvent]]) -> None:
         left = [request for request in self._requests.values() if request.is_cancelled]
         for request in left:
+            events.append((request.id, Finish(0, FinishReason.CANCELLED)))
             self._end(request, Done(Usage(), self._times(request)), events)
         if left:
             self._new = [request for request in self._new if not request.is_cancelled]

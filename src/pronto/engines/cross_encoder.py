@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pronto.core.errors import InvalidInput, Unsupported
-from pronto.core.events import Progress, Usage
+from pronto.core.events import Usage
 from pronto.core.labels import Label, Labels
-from pronto.core.model import Model
 from pronto.core.request import InferenceRequest
 from pronto.core.text_work import ClassifyText
 from pronto.core.vector_work import Rank, Scores
-from pronto.engines.base import Capabilities, Device, Failed, Tick
-from pronto.engines.batched import BatchedEngine, Batches, Item
-from pronto.engines.encoders.graph import Graph, dtype_of, groups, precision_of
-from pronto.engines.encoders.recipe import read_recipe
-from pronto.engines.encoders.tokens import Cut, Tokenizing
-from pronto.engines.text import manifest
+from pronto.engines.base import Failed
+from pronto.engines.batched import BatchedEngine, Item
+from pronto.engines.encoders.model import NOT_FINITE, EncoderModel
+from pronto.engines.encoders.recipe import Recipe
+from pronto.engines.encoders.tokens import Cut
 from pronto.engines.text.source import read_json
 
 if TYPE_CHECKING:
@@ -27,13 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
-
-SLOTS = 128  # requests; each holds little until its turn
-ITEMS = 32
-WASTE = 0.12  # of a group, as padding
-SMALL = 256  # padded tokens of a group that may waste more
-NOT_FINITE = Failed("generation", "The model's answer has numbers that are not finite, so it was not sent.")
-LEFT = Failed("generation", "The request was stopped.")
 
 
 class _Judged:
@@ -45,30 +36,13 @@ class _Judged:
         self.tokens, self.logits = tokens, logits
 
 
-class CrossEncoder:
+class CrossEncoder(EncoderModel):
     """The BatchModel of reranking. A head with one label ranks; with several, it classifies."""
 
-    batches = Batches(items=ITEMS)
-
-    def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
-        if model.exported is None:
-            raise ValueError("The model was not exported yet. Run `pronto models pull` for it.")
-        folder = Path(model.exported)
-        tick(((0, Progress(0, 2, unit="stages", stage="verify")),))
-        origin = manifest.verify(folder).origin
-        recipe = read_recipe(folder)
+    def prepare(self, folder: Path, recipe: Recipe) -> None:
         config = read_json(folder / "config.json")
         self._labels = _labels(config)
         self._is_multi_label = config.get("problem_type") == "multi_label_classification"
-        self._tokenizing = Tokenizing(folder, recipe)
-        tick(((0, Progress(1, 2, unit="stages", stage="load")),))
-        precision = precision_of(model)
-        self._graph = Graph(folder, device, precision, self._tokenizing.pad)
-        self._graph.warm(recipe.max_tokens)
-        self._fit_batches()
-        return Capabilities(
-            slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=dtype_of(origin.weights, precision)
-        )
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:
         work = request.work
@@ -85,26 +59,14 @@ class CrossEncoder:
             raise InvalidInput("`inputs` has a text without a single token", "inputs")
         return [Item(value=tokens, cost=len(tokens.ids)) for tokens in inputs]
 
-    def predict(self, items: Sequence[Item], tick: Tick) -> Sequence[Any | Failed]:
+    def compute(self, items: Sequence[Item]) -> Sequence[Any | Failed]:
         import numpy as np
 
-        values: list[Any] = [LEFT] * len(items)
-        left: frozenset[int] = frozenset()
-        for number, group in enumerate(groups([item.cost for item in items], WASTE, SMALL)):
-            if number:
-                left |= tick(())
-            group = [index for index in group if items[index].owner not in left]
-            if not group:
-                continue
-            logits, _ = self._graph.run([items[index].value for index in group])
-            for row, index in enumerate(group):
-                is_sound = np.isfinite(logits[row]).all()
-                values[index] = _Judged(items[index].cost, logits[row].copy()) if is_sound else NOT_FINITE
-        self._fit_batches()
-        return values
-
-    def _fit_batches(self) -> None:
-        self.batches = Batches(items=ITEMS, cost=self._graph.cost(self._tokenizing.max_tokens))
+        logits, _ = self._graph.run([item.value for item in items])
+        return [
+            _Judged(item.cost, row.copy()) if np.isfinite(row).all() else NOT_FINITE
+            for item, row in zip(items, logits, strict=True)
+        ]
 
     def join(self, request: InferenceRequest, values: Sequence[Any]) -> tuple[Scores | Labels, Usage]:
         import numpy as np

@@ -12,7 +12,7 @@ from typing import Any
 
 from pronto.core.request import Export
 from pronto.engines.base import Device
-from pronto.engines.export_job import Enter, JobEngine
+from pronto.engines.jobs import Enter, Exporting
 from pronto.engines.pictures.lora import fuse, lora_file
 from pronto.engines.pictures.pipelines import load_pipeline
 from pronto.engines.text import manifest, staging
@@ -21,8 +21,8 @@ _TOOLS = ("openvino", "optimum-intel", "diffusers", "transformers", "torch", "pe
 _BYTES = 2  # of disk for a parameter, in fp16
 
 
-class ImageExportEngine(JobEngine):
-    """See export_job.py."""
+class ImageExportEngine(Exporting):
+    """See jobs.py."""
 
     def __init__(self) -> None:
         super().__init__(export)

@@ -17,7 +17,7 @@ import msgspec
 from pronto.core.adapter import CONFIG, WEIGHTS
 from pronto.core.request import Export
 from pronto.engines.encoders.conversion import convert_encoder, inspect_encoder
-from pronto.engines.export_job import Enter, JobEngine
+from pronto.engines.jobs import Enter, Exporting
 from pronto.engines.text import lora, manifest, staging
 from pronto.engines.text.source import SourceFacts, inspect_source
 
@@ -42,8 +42,8 @@ class Kind(msgspec.Struct, frozen=True):
     weights: tuple[str, ...]
 
 
-class ExportEngine(JobEngine):
-    """See export_job.py."""
+class ExportEngine(Exporting):
+    """See jobs.py."""
 
     def __init__(self, kind: Kind | None = None) -> None:
         super().__init__(lambda work, enter: export(work, enter, kind))

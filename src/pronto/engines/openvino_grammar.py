@@ -3,15 +3,15 @@
 Knows no time limits: whoever runs this worker kills it when a grammar takes too long.
 """
 
-from collections import deque
 from pathlib import Path
 from typing import Any
 
 from pronto.core.errors import InvalidInput
-from pronto.core.events import Completed, Done, Output, Progress
+from pronto.core.events import Completed, Progress
 from pronto.core.model import Model
 from pronto.core.request import CheckGrammar, Grammar, InferenceRequest, TextGeneration, TokenPrompt
-from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.engines.base import Capabilities, Device, Tick
+from pronto.engines.queued import QueuedEngine
 from pronto.engines.text import manifest
 from pronto.engines.text import openvino_pipeline as pipelines
 from pronto.engines.text.continuation import Vocabulary
@@ -21,12 +21,11 @@ from pronto.engines.text.grammar import check_shape, invalid
 _TOKENS = 2  # the first step compiles the grammar, the second follows it
 
 
-class GrammarEngine:
-    """Checks one grammar a step; a refused one leaves nothing behind that the next could notice."""
+class GrammarEngine(QueuedEngine):
+    """Checks one grammar a step."""
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[int, InferenceRequest]] = deque()
-        self._cancelled: set[int] = set()
+        super().__init__()
         self._pipeline: Any = None
         self._next = 0
 
@@ -42,37 +41,15 @@ class GrammarEngine:
             raise ValueError(f"The engine cannot follow any grammar with this model: {refused}")
         return Capabilities(slots=1)
 
-    def add(self, id: int, request: InferenceRequest) -> None:
-        self._queue.append((id, request))
-
-    def cancel(self, id: int) -> None:
-        if any(queued == id for queued, _ in self._queue):
-            self._cancelled.add(id)
-
-    def step(self) -> Step:
-        if not self._queue:
-            return ()
-        id, request = self._queue.popleft()
-        if id in self._cancelled:
-            self._cancelled.discard(id)
-            return ((id, Done()),)
-        return tuple((id, event) for event in self._check(request))
-
-    def stats(self) -> Stats:
-        return Stats(waiting=len(self._queue))
-
-    def _check(self, request: InferenceRequest) -> tuple[EngineEvent, ...]:
+    def answer(self, request: InferenceRequest) -> Completed:
         work = request.work
         if not isinstance(work, CheckGrammar):
-            return (Failed("invalid_input", "This worker only checks grammars."),)
-        try:
-            check_shape(work.grammar)
-            refused = self._try(work.grammar)
-            if refused is not None:
-                raise invalid(refused)
-        except InvalidInput as error:
-            return (Failed("invalid_input", error.message, error.param),)
-        return (Output(Completed()), Done())
+            raise InvalidInput("This worker only checks grammars.")
+        check_shape(work.grammar)
+        refused = self._try(work.grammar)
+        if refused is not None:
+            raise invalid(refused)
+        return Completed()
 
     def _try(self, grammar: Grammar) -> str | None:
         """Follow the grammar for a few tokens; what the engine has against it, or None."""

@@ -3,16 +3,17 @@
 Messages are text-generation-inference's, without the prefix that its dialect adds.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from pronto.core.errors import InvalidInput, Unsupported
-from pronto.core.events import Done, Output, Prepared, Tokenized
+from pronto.core.errors import InvalidInput
+from pronto.core.events import Prepared, Tokenized
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest, Prepare, TextGeneration, Tokenize
-from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.engines.base import Capabilities, Device, Tick
+from pronto.engines.queued import QueuedEngine
 from pronto.engines.text.encoder import CODE_POINTS, Encoder, Tokens
 from pronto.engines.text.prompt import Source, encode_prompt, tokenize_prompt
 from pronto.engines.text.sampling import with_defaults
@@ -20,50 +21,23 @@ from pronto.engines.text.sampling import with_defaults
 _KEPT = 8  # tokenizers in memory; a large one takes some 30 MB
 
 
-class PrepareEngine:
-    """Prepares one request a step, in the order in which they came."""
+class PrepareEngine(QueuedEngine):
+    """Prepares one request a step."""
 
     def __init__(self, now: Callable[[], datetime] = datetime.now) -> None:
         """`now`: the local time, for templates that tell it to the model."""
+        super().__init__()
         self._now = now
-        self._queue: deque[tuple[int, InferenceRequest]] = deque()
-        self._cancelled: set[int] = set()
         self._encoders: OrderedDict[tuple[str, int], Encoder] = OrderedDict()
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
         return Capabilities(slots=1)
 
-    def add(self, id: int, request: InferenceRequest) -> None:
-        self._queue.append((id, request))
-
-    def cancel(self, id: int) -> None:
-        if any(queued == id for queued, _ in self._queue):
-            self._cancelled.add(id)
-
-    def step(self) -> Step:
-        if not self._queue:
-            return ()
-        id, request = self._queue.popleft()
-        if id in self._cancelled:
-            self._cancelled.discard(id)
-            return ((id, Done()),)
-        return tuple((id, event) for event in self._prepare(request))
-
-    def stats(self) -> Stats:
-        return Stats(waiting=len(self._queue))
-
-    def _prepare(self, request: InferenceRequest) -> tuple[EngineEvent, ...]:
+    def answer(self, request: InferenceRequest) -> Prepared | Tokenized:
         work = request.work
         if not isinstance(work, Prepare | Tokenize):
-            return (Failed("invalid_input", "This worker only prepares requests."),)
-        try:
-            return (Output(self._answer(work)), Done())
-        except Unsupported as error:
-            return (Failed("unsupported", error.message, error.param),)
-        except InvalidInput as error:
-            return (Failed("invalid_input", error.message, error.param),)
-        except ValueError as error:
-            return (Failed("generation", str(error)),)
+            raise InvalidInput("This worker only prepares requests.")
+        return self._answer(work)
 
     def _answer(self, work: Prepare | Tokenize) -> Prepared | Tokenized:
         encoder = CODE_POINTS if work.engine == "echo" else self._encoder(Path(work.folder))

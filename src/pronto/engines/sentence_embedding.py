@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pronto.core.errors import InvalidInput, Unsupported
-from pronto.core.events import Progress, Usage
+from pronto.core.events import Usage
 from pronto.core.model import Model
 from pronto.core.request import InferenceRequest
 from pronto.core.vector_work import Compare, Embed, Rank, Scores, Text, Vectors
 from pronto.engines.base import Capabilities, Device, Failed, Tick
-from pronto.engines.batched import BatchedEngine, Batches, Item
+from pronto.engines.batched import BatchedEngine, Item
 from pronto.engines.encoders import pooling
-from pronto.engines.encoders.graph import Graph, dtype_of, groups, precision_of
-from pronto.engines.encoders.recipe import read_recipe
-from pronto.engines.encoders.tokens import Cut, Tokenizing, Tokens
-from pronto.engines.text import manifest
+from pronto.engines.encoders.model import NOT_FINITE, EncoderModel
+from pronto.engines.encoders.recipe import Recipe
+from pronto.engines.encoders.tokens import Cut, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,15 +25,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-SLOTS = 128  # requests; each holds little until its turn
-ITEMS = 32
-WASTE = 0.12  # of a group, as padding
 MAX_NUMBERS = 2_200_000  # of one answer: 2,048 vectors of 1,024 numbers fit
-SMALL = 256  # padded tokens of a group that may waste more
 _PASSAGES = ("document", "passage")  # what models call the prompt of a text that is looked for
 TEXT, TOKENS = "text", "tokens"  # kinds of items: one vector, or one for each token
-LEFT = Failed("generation", "The request was stopped.")
-NOT_FINITE = Failed("generation", "The model's answer has numbers that are not finite, so it was not sent.")
 
 
 class _Asked:
@@ -46,35 +39,23 @@ class _Asked:
         self.tokens, self.vectors = tokens, vectors
 
 
-class SentenceEmbedding:
+class SentenceEmbedding(EncoderModel):
     """The BatchModel of embeddings."""
 
-    batches = Batches(items=ITEMS)
-
-    def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
-        if model.exported is None:
-            raise ValueError("The model was not exported yet. Run `pronto models pull` for it.")
-        folder = Path(model.exported)
-        tick(((0, Progress(0, 2, unit="stages", stage="verify")),))
-        origin = manifest.verify(folder).origin
-        self._recipe = recipe = read_recipe(folder)
-        self._tokenizing = Tokenizing(folder, recipe)
-        tick(((0, Progress(1, 2, unit="stages", stage="load")),))
+    def prepare(self, folder: Path, recipe: Recipe) -> None:
+        self._recipe = recipe
         layers = recipe.layers
         self._normalizes = bool(layers) and layers[-1].kind == "normalize"
         self._layers = pooling.load_layers(folder, layers[:-1] if self._normalizes else layers)
-        precision = precision_of(model)
-        self._graph = Graph(folder, device, precision, self._tokenizing.pad)
-        self._graph.warm(recipe.max_tokens)
-        self._fit_batches()
-        probe = [self._tokenizing.read("a", Cut())]
+
+    def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
+        capabilities = super().load(model, device, tick)
+        tokens = [self._tokenizing.read("a", Cut())]
         self._widths = {
-            kind: cast(_Asked, self._vectors(probe, per_token=kind == TOKENS)[0]).vectors.shape[-1]
+            kind: cast(_Asked, self._vectors(tokens, per_token=kind == TOKENS)[0]).vectors.shape[-1]
             for kind in (TEXT, TOKENS)
         }
-        return Capabilities(
-            slots=model.settings.slots or SLOTS, context=recipe.max_tokens, dtype=dtype_of(origin.weights, precision)
-        )
+        return capabilities
 
     def split(self, request: InferenceRequest) -> Sequence[Item]:
         work = request.work
@@ -88,22 +69,8 @@ class SentenceEmbedding:
             return [self._item(work.query, queries, "query"), *(self._item(text, passages) for text in work.texts)]
         raise Unsupported("This model makes vectors of texts, and nothing else. Please ask it for feature-extraction.")
 
-    def predict(self, items: Sequence[Item], tick: Tick) -> Sequence[Any | Failed]:
-        values: list[Any] = [LEFT] * len(items)
-        left: frozenset[int] = frozenset()
-        for number, group in enumerate(groups([item.cost for item in items], WASTE, SMALL)):
-            if number:
-                left |= tick(())
-            group = [index for index in group if items[index].owner not in left]
-            if group:
-                made = self._vectors([items[index].value for index in group], items[0].kind == TOKENS)
-                for index, value in zip(group, made, strict=True):
-                    values[index] = value
-        self._fit_batches()
-        return values
-
-    def _fit_batches(self) -> None:
-        self.batches = Batches(items=ITEMS, cost=self._graph.cost(self._tokenizing.max_tokens))
+    def compute(self, items: Sequence[Item]) -> Sequence[Any | Failed]:
+        return self._vectors([item.value for item in items], items[0].kind == TOKENS)
 
     def join(self, request: InferenceRequest, values: Sequence[Any]) -> tuple[Vectors | Scores, Usage]:
         import numpy as np

@@ -3,25 +3,21 @@
 Knows no time limits: whoever runs this worker kills it when a grammar takes too long.
 """
 
-from collections import deque
 from pathlib import Path
 from typing import Any
 
 from pronto.core.errors import InvalidInput
-from pronto.core.events import Completed, Done, Output, Progress
+from pronto.core.events import Completed, Progress
 from pronto.core.model import Model
 from pronto.core.request import CheckGrammar, Grammar, InferenceRequest
-from pronto.engines.base import Capabilities, Device, EngineEvent, Failed, Stats, Step, Tick
+from pronto.engines.base import Capabilities, Device, Tick
+from pronto.engines.queued import QueuedEngine
 from pronto.engines.text.exported import read_vocabulary
 from pronto.engines.text.grammar import check_shape, invalid
 
 
-class GrammarEngine:
-    """Checks one grammar a step; a refused one leaves nothing behind that the next could notice."""
-
-    def __init__(self) -> None:
-        self._queue: deque[tuple[int, InferenceRequest]] = deque()
-        self._cancelled: set[int] = set()
+class GrammarEngine(QueuedEngine):
+    """Checks one grammar a step."""
 
     def load(self, model: Model, device: Device, tick: Tick) -> Capabilities:
         if model.folder is None:
@@ -34,35 +30,13 @@ class GrammarEngine:
         self._tokenizer = LLTokenizer((folder / "tokenizer.json").read_text(encoding="utf-8"), eos_token=eos[0])
         return Capabilities(slots=1)
 
-    def add(self, id: int, request: InferenceRequest) -> None:
-        self._queue.append((id, request))
-
-    def cancel(self, id: int) -> None:
-        if any(queued == id for queued, _ in self._queue):
-            self._cancelled.add(id)
-
-    def step(self) -> Step:
-        if not self._queue:
-            return ()
-        id, request = self._queue.popleft()
-        if id in self._cancelled:
-            self._cancelled.discard(id)
-            return ((id, Done()),)
-        return tuple((id, event) for event in self._check(request))
-
-    def stats(self) -> Stats:
-        return Stats(waiting=len(self._queue))
-
-    def _check(self, request: InferenceRequest) -> tuple[EngineEvent, ...]:
+    def answer(self, request: InferenceRequest) -> Completed:
         work = request.work
         if not isinstance(work, CheckGrammar):
-            return (Failed("invalid_input", "This worker only checks grammars."),)
-        try:
-            check_shape(work.grammar)
-            self._try(work.grammar)
-        except InvalidInput as error:
-            return (Failed("invalid_input", error.message, error.param),)
-        return (Output(Completed()), Done())
+            raise InvalidInput("This worker only checks grammars.")
+        check_shape(work.grammar)
+        self._try(work.grammar)
+        return Completed()
 
     def _try(self, grammar: Grammar) -> None:
         """Compile it, and take the first step. Raises InvalidInput."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pronto.core.errors import InvalidInput, ProntoError, Unsupported
-from pronto.core.events import Done, Event, Output, Progress, Started, Waiting
+from pronto.core.events import Done, Progress
 from pronto.core.image_work import Images, MakeImage
 from pronto.core.media import Media
 from pronto.core.tasks import Task
@@ -18,11 +18,11 @@ from pronto.wire.base import Encoder, Headers, Raw
 from pronto.wire.faults import Malformed
 from pronto.wire.hf.asked import Asked, TaskFormat
 from pronto.wire.image_request import Sizes, checked, read_accept, read_format
+from pronto.wire.image_stream import ImageFrames
 from pronto.wire.json_body import decode_json
 from pronto.wire.media import media_from_text, media_of
 from pronto.wire.options import OptionsBody
 from pronto.wire.output_reply import OutputEncoder
-from pronto.wire.text_reply import stream_headers
 from pronto.wire.text_request import Bounds
 
 # How files of images begin, as they are and in base64.
@@ -188,42 +188,17 @@ def _write(value: Images, _: Done) -> tuple[bytes, bytes]:
     return made.type.encode(), made.data
 
 
-class ImageStream:
+class ImageStream(ImageFrames):
     """Frames of JSON: `progress` for each step, then `image`; or an error, as everywhere on these routes."""
 
-    streams = True
+    def step(self, progress: Progress) -> bytes:
+        return sse.data(_encode(StepFrame(progress.done, progress.total)))
 
-    def __init__(self, style: ImageStyle) -> None:
-        self._style = style
-        self._started: Started | None = None
-        self._value: Images | None = None
-
-    @property
-    def headers(self) -> Headers:
-        return stream_headers(self._started, self._style.characters)
-
-    def feed(self, event: Event) -> bytes:
-        match event:
-            case Started():
-                self._started = event
-            case Waiting():
-                return sse.waiting(event.stage, event.position, event.seconds)
-            case Progress():
-                return sse.data(_encode(StepFrame(event.done, event.total)))
-            case Output(value=Images() as value):
-                self._value = value  # leaves with Done, when everything is accounted for
-            case Done() if self._value is not None:
-                return b"".join(_frame(self._value, index) for index in range(len(self._value.images)))
-        return b""
-
-    def flush(self) -> bytes:
-        return b""
+    def images(self, value: Images, done: Done) -> bytes:
+        return b"".join(_frame(value, index) for index in range(len(value.images)))
 
     def fail(self, error: ProntoError) -> bytes:
         return sse.data(faults.hf_document(faults.fault(error)))
-
-    def keep_alive(self) -> bytes:
-        return sse.KEEP_ALIVE
 
 
 def _frame(value: Images, index: int) -> bytes:
@@ -233,7 +208,7 @@ def _frame(value: Images, index: int) -> bytes:
 
 
 def encoder(style: Any) -> Encoder:
-    return ImageStream(style) if style.streams else ImageAnswer(style)
+    return ImageStream(style.characters) if style.streams else ImageAnswer(style)
 
 
 _FORMAT = TaskFormat(read, encoder)

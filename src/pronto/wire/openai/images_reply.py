@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from pronto.core.errors import ProntoError
-from pronto.core.events import Done, Event, Output, Progress, Started, Waiting
+from pronto.core.events import Done, Event, Output, Progress
 from pronto.core.image_work import Images
 from pronto.wire import sse
-from pronto.wire.base import Encoder, Headers
+from pronto.wire.base import Encoder
+from pronto.wire.image_stream import ImageFrames
 from pronto.wire.openai import errors
-from pronto.wire.text_reply import stream_headers
 from pronto.wire.whole import WholeAnswer
 
 _encode = msgspec.json.Encoder().encode
@@ -99,42 +99,21 @@ class WholeImages(WholeAnswer):
         return errors.document(error, is_string=self._style.is_string_error)
 
 
-class StreamedImages:
+class StreamedImages(ImageFrames):
     """A comment for each step, and an event for each image at the end."""
 
-    streams = True
-
     def __init__(self, style: ImagesStyle) -> None:
+        super().__init__(style.characters)
         self._style = style
-        self._started: Started | None = None
-        self._value: Images | None = None
 
-    @property
-    def headers(self) -> Headers:
-        return stream_headers(self._started, self._style.characters)
+    def step(self, progress: Progress) -> bytes:
+        return sse.comment(f"step {progress.done} of {progress.total}")
 
-    def feed(self, event: Event) -> bytes:
-        match event:
-            case Started():
-                self._started = event
-            case Waiting():
-                return sse.waiting(event.stage, event.position, event.seconds)
-            case Progress():
-                return sse.comment(f"step {event.done} of {event.total}")
-            case Output(value=Images() as value):
-                self._value = value
-            case Done() if self._value is not None:
-                return b"".join(self._event(made.data, made.type, event) for made in self._value.images)
-        return b""
-
-    def flush(self) -> bytes:
-        return b""
+    def images(self, value: Images, done: Done) -> bytes:
+        return b"".join(self._event(made.data, made.type, done) for made in value.images)
 
     def fail(self, error: ProntoError) -> bytes:
         return errors.frame(error, is_string=self._style.is_string_error)
-
-    def keep_alive(self) -> bytes:
-        return sse.KEEP_ALIVE
 
     def _event(self, data: bytes, media_type: str, done: Done) -> bytes:
         name = f"{self._style.kind}.completed"
