@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
 import uvicorn
 
@@ -98,6 +98,12 @@ class Source:
 
     async def find(self, caller: Caller, name: str) -> None:
         """All models are there."""
+
+    @contextlib.asynccontextmanager
+    async def room(self, caller: Caller, request: InferenceRequest) -> AsyncIterator[None]:
+        if request.model in self.refusals:
+            raise self.refusals[request.model]()
+        yield
 
     async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Event, None]:
         self.asked.append(request)

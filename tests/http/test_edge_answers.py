@@ -116,6 +116,14 @@ async def test_a_refusal_before_a_stream_is_no_stream(client: httpx.AsyncClient)
     assert answer.json()["error"] == "Input validation error: `inputs` cannot be empty"
 
 
+async def test_nothing_is_fetched_for_who_is_refused(client: httpx.AsyncClient) -> None:
+    asked = {"inputs": "http://127.0.0.1/cat.png"}
+    refused = await client.post("/models/overloaded/pipeline/image-classification", json=asked, headers=AUTH)
+    assert refused.json()["error_type"] == "overloaded"
+    asking = await client.post("/models/gpt2/pipeline/image-classification", json=asked, headers=AUTH)
+    assert "does not fetch URLs" in asking.json()["error"]
+
+
 async def test_facts_of_waiting_are_told(client: httpx.AsyncClient) -> None:
     loading = await client.post("/models/loading", json=PROMPT, headers=AUTH)
     assert (loading.json()["estimated_time"], loading.headers["retry-after"]) == (20.0, "20")

@@ -13,7 +13,7 @@ from pronto.core.request import ChatPrompt, TextGeneration
 from pronto.core.tasks import Task
 from pronto.core.vision_work import ClassifyImage
 from pronto.edge.fetch import Fetcher
-from pronto.edge.media_input import MediaInput
+from pronto.edge.media_input import MediaInput, names_urls
 from pronto.edge.spool import Uploads
 from pronto.settings import Settings
 from pronto.wire.base import Call
@@ -48,7 +48,8 @@ class Scene:
         read = await self.input.read(receive, headers, 2_000_000, self.uploads)
         kept = None if isinstance(read, bytes) else read
         asked = msgspec.structs.replace(asked, body=read if kept is None else b"")
-        return await self.input.decode(dialect.decode, asked, kept, self.uploads)
+        call = await self.input.decode(dialect.decode, asked, kept, self.uploads)
+        return await self.input.fetched(call, self.uploads) if names_urls(call) else call
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pronto.edge.authenticate import authenticate
 from pronto.edge.body import Receive, Send, read_body
 from pronto.edge.errors import ClientLeft, internal, too_large
 from pronto.edge.idempotency import HEADER, REPLAYED, Recording, Repeats, is_final, repeatable
-from pronto.edge.media_input import MediaInput
+from pronto.edge.media_input import MediaInput, names_urls
 from pronto.edge.ports import Rooms
 from pronto.edge.routes import Match
 from pronto.edge.running import Running
@@ -160,8 +160,10 @@ class Inference:
             return True
         return exchange.match.route.dialect in _CHATS and self._gateway.models.sees_images()
 
-    async def _decode(self, exchange: Exchange, dialect: Dialect, raw: Raw, uploads: Uploads) -> tuple[Dialect, Call]:
-        """A body that may hold files, or be one. Raises TooLarge for a long text without any."""
+    async def _decode(
+        self, exchange: Exchange, dialect: Dialect, caller: Caller, raw: Raw, uploads: Uploads
+    ) -> tuple[Dialect, Call]:
+        """A body that may hold files, or be one, or name URLs. Raises TooLarge for a long text without any."""
         used = [dialect]
 
         def decode(whole: Raw) -> Call:
@@ -173,6 +175,10 @@ class Inference:
         size = exchange.upload.size if exchange.upload is not None else len(raw.body)
         if size > self._max_body and not media_in(call.request.work):
             raise too_large(self._max_body)
+        if names_urls(call):
+            # Whoever may not ask this, or not now, has nothing fetched for it.
+            async with self._gateway.room(caller, call.request):
+                call = await self._media.fetched(call, uploads)
         return used[0], call
 
     def _default(self, match: Match) -> str:
@@ -220,7 +226,7 @@ class Inference:
         if exchange.uploads is None:
             call = dialect.decode(raw)
         else:
-            dialect, call = await self._decode(exchange, dialect, raw, exchange.uploads)
+            dialect, call = await self._decode(exchange, dialect, caller, raw, exchange.uploads)
         exchange.model = call.request.model
         encoder, outcome = dialect.encoder(call), exchange.outcome
         events = self._events(caller, call)

@@ -44,7 +44,10 @@ class MediaInput:
         return uploads.hold(body) if isinstance(body, Kept) else body
 
     async def decode(self, decode: Callable[[Raw], Call], raw: Raw, kept: Kept | None, uploads: Uploads) -> Call:
-        """The call, with its large files in the spool. Raises what `decode` does, Overloaded and InvalidInput."""
+        """The call, with its large files in the spool; nothing is fetched yet.
+
+        Raises what `decode` does, Overloaded, StorageFailed and InvalidInput.
+        """
         if kept is None:
             call = self._stowed(decode(raw), uploads)
         elif is_one_file(kept.head, raw.headers):
@@ -53,9 +56,7 @@ class MediaInput:
         else:
             async with self._decoding:
                 call = await asyncio.to_thread(self._decode_file, decode, raw, kept.path, uploads)
-        call = await self._fetched(call, uploads)
-        files = uploads.files
-        return _with_files(call, files) if files else call
+        return _with_files(call, uploads.files)
 
     def _decode_file(self, decode: Callable[[Raw], Call], raw: Raw, path: str, uploads: Uploads) -> Call:
         return self._stowed(decode(msgspec.structs.replace(raw, body=Path(path).read_bytes())), uploads)
@@ -78,10 +79,9 @@ class MediaInput:
     def _taken(self, data: bytes, name: str, uploads: Uploads) -> Media:
         return self._stow(media_of(data, name=name), uploads)
 
-    async def _fetched(self, call: Call, uploads: Uploads) -> Call:
+    async def fetched(self, call: Call, uploads: Uploads) -> Call:
+        """The call, with what its URLs name in their place. Raises as `decode`."""
         named = [media for media in media_in(call.request.work) if media.url]
-        if not named:
-            return call
         if len(named) > MAX_FETCHED:
             raise InvalidInput(f"At most {MAX_FETCHED} files can be named by URL.", named[0].name)
         here: dict[str, Media] = {}
@@ -95,7 +95,12 @@ class MediaInput:
                 raise InvalidInput(f"The files of this request have more than {self._most} bytes together.", media.name)
             # Hashing and writing many megabytes would hold up everybody's streams.
             here[media.url] = await asyncio.to_thread(self._taken, data, media.name, uploads)
-        return _changed(call, lambda each: here.get(each.url, each) if each.url else each)
+        return _with_files(_changed(call, lambda each: here.get(each.url, each) if each.url else each), uploads.files)
+
+
+def names_urls(call: Call) -> bool:
+    """Whether something is to be fetched for it."""
+    return any(media.url for media in media_in(call.request.work))
 
 
 def _changed(call: Call, change: Callable[[Media], Media]) -> Call:
@@ -107,6 +112,9 @@ def _changed(call: Call, change: Callable[[Media], Media]) -> Call:
 
 
 def _with_files(call: Call, files: dict[str, str]) -> Call:
+    if not files:
+        return call
+
     def told(request: InferenceRequest) -> InferenceRequest:
         return msgspec.structs.replace(request, files=files)
 

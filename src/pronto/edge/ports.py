@@ -1,6 +1,7 @@
 """What the edge needs of the rooms beneath it, as protocols. Knows none of their insides."""
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
@@ -48,6 +49,8 @@ class GatewayPort(Protocol):
     def models(self) -> ModelsPort: ...
 
     async def find(self, caller: Caller, name: str) -> None: ...
+
+    def room(self, caller: Caller, request: InferenceRequest) -> AbstractAsyncContextManager[None]: ...
 
     def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]: ...
 

@@ -5,8 +5,8 @@ Knows no wire format. What a request holds belongs to its tally; these generator
 
 import math
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -61,6 +61,21 @@ class Gateway:
         """Let the catalog have a model that may be served on demand. Raises as Finding.find."""
         if self.finding is not None:
             await self.finding.find(caller, name)
+
+    @asynccontextmanager
+    async def room(self, caller: Caller, request: InferenceRequest) -> AsyncIterator[None]:
+        """A place among the requests in work, for what is done for one before it is served. It is charged then alone.
+
+        Raises what `serve` would raise before its first event.
+        """
+        if not self.is_accepting:
+            raise Draining()
+        await self.find(caller, request.model)
+        hold = await self.limits.enter(caller, self._rules.check(caller, self.models.asked(request)))
+        try:
+            yield
+        finally:
+            hold.release()
 
     async def serve(self, caller: Caller, request: InferenceRequest) -> AsyncGenerator[Step, None]:
         """Answer a request. Every refusal is raised as a ProntoError before Started."""
