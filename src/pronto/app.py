@@ -34,9 +34,9 @@ from pronto.core.request import Options
 from pronto.edge import openapi
 from pronto.edge.application import Application, build_app
 from pronto.edge.control import ControlServer
+from pronto.edge.house_metrics import house_metrics
 from pronto.edge.login_desk import LoginDesk
 from pronto.edge.media_input import uploads_folder
-from pronto.edge.metrics import Metrics
 from pronto.edge.model_desk import ModelDesk
 from pronto.edge.ports import Rooms
 from pronto.edge.spool import empty
@@ -158,7 +158,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App, None]:
                     plans=plans,
                     store=store,
                     settings=settings,
-                    metrics=_metrics(machine, gateway),
+                    metrics=house_metrics(machine.fleet, machine.nursery, gateway.limits),
                 )
             ),
         )
@@ -278,23 +278,6 @@ def _demand(settings: Settings, catalog: Catalog) -> Demand | None:
 def _conversations(settings: Settings, store: Store) -> Conversations:
     account_bytes = settings.account_conversations_mb * 2**20
     return Conversations(store.conversations, ttl=settings.conversation_ttl, account_bytes=account_bytes, now=time.time)
-
-
-def _metrics(machine: Machine, gateway: Gateway) -> Metrics:
-    metrics, fleet = Metrics(), machine.fleet
-    metrics.gauge("tgi_queue_size", "Requests that wait for a slot.", lambda: sum(d.waiting for d in fleet.loaded()))
-    metrics.gauge("tgi_batch_current_size", "Requests in engines.", lambda: sum(d.running for d in fleet.loaded()))
-    metrics.gauge("pronto_requests_in_work", "Requests from entry to last event.", lambda: gateway.limits.in_work)
-    metrics.gauge("pronto_models_loaded", "Models that answer at once.", lambda: len(fleet.loaded()))
-    metrics.gauge("pronto_model_memory_bytes", "Memory that models hold, measured.", lambda: fleet.memory_used)
-    metrics.gauge("pronto_warm_bytes", "Memory of libraries kept ready for new workers.", lambda: machine.nursery.bytes)
-    metrics.engines(fleet.loaded)
-    metrics.gauge(
-        "pronto_kv_cache_used",
-        "Share of the fullest KV cache, 0 to 1.",
-        lambda: max((deployment.stats.kv_used for deployment in fleet.loaded()), default=0.0),
-    )
-    return metrics
 
 
 async def _begin(app: App, machine: Machine, stack: AsyncExitStack) -> None:
