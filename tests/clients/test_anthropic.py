@@ -47,9 +47,12 @@ def test_tools(report, name):
 
 @pytest.mark.parametrize("name", ["tools_any", "tools_named"])
 def test_a_tool_is_called_when_it_must_be(report, name):
-    [(_, tool, given)] = report[name]["tools"]
-    assert tool == "get_weather"
-    assert given["city"] in ("Paris", "Rome")
+    calls = report[name]["tools"]
+    # `any` allows several at once, and what is sampled may make use of that; a named one is called once.
+    assert len(calls) == 1 or (name == "tools_any" and calls)
+    for _, tool, given in calls:
+        assert tool == "get_weather"
+        assert given["city"] in ("Paris", "Rome")
     assert report[name]["reason"] == "tool_use"
 
 
